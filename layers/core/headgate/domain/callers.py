@@ -1,0 +1,95 @@
+"""Who calls: keys, scopes, limits. Pure."""
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from headgate.domain.errors import AccessDenied
+
+KEY_PREFIX = "hg_"
+
+
+class Scope(StrEnum):
+    MODELS_READ = "models:read"
+    GENERATE = "generate"
+    CONNECTIONS = "connections"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyLimits:
+    """Limits of one key; None is unlimited."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A stored key. `hash` is the SHA-256 of the 256-bit random secret, which needs no slow hash."""
+
+    id: str
+    hash: str
+    user_id: str
+    name: str
+    scopes: frozenset[Scope]
+    created_at: datetime
+    hint: str
+    project_id: str | None = None
+    expires_at: datetime | None = None
+    allowed_models: tuple[str, ...] | None = None
+    limits: KeyLimits = KeyLimits()
+    revoked_at: datetime | None = None
+
+    def is_live(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The authenticated caller of one request."""
+
+    user_id: str
+    key_id: str
+    scopes: frozenset[Scope]
+    project_id: str | None = None
+    allowed_models: tuple[str, ...] | None = None
+    limits: KeyLimits = KeyLimits()
+
+    @property
+    def is_admin(self) -> bool:
+        return Scope.ADMIN in self.scopes
+
+    def require(self, scope: Scope) -> None:
+        """Raises AccessDenied (`forbidden`) unless this caller has the scope; `admin` has them all."""
+        if scope not in self.scopes and not self.is_admin:
+            raise AccessDenied(f"This key lacks the scope {scope.value}.")
+
+
+def caller_of(key: ApiKey) -> Caller:
+    return Caller(
+        user_id=key.user_id,
+        key_id=key.id,
+        scopes=key.scopes,
+        project_id=key.project_id,
+        allowed_models=key.allowed_models,
+        limits=key.limits,
+    )
+
+
+def new_key_text() -> str:
+    """A fresh key: `hg_` and 256 random bits."""
+    return KEY_PREFIX + secrets.token_urlsafe(32)
+
+
+def hash_key(text: str) -> str:
+    """How a key is stored and looked up."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse_scopes(names: Iterable[str]) -> frozenset[Scope]:
+    """Raises ValueError for a name which is no scope."""
+    return frozenset(Scope(name) for name in names)

@@ -1,0 +1,103 @@
+"""Values of one generation: usage, attempts, the record that is kept. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from headgate.domain.catalog import Pricing
+from headgate.domain.money import nanousd
+
+
+class GenerationStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens as the provider counted them; None is unknown.
+
+    input_tokens includes cached ones, output_tokens includes reasoning ones (the field's convention).
+    cost_usd: what the provider itself says this cost.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    total_tokens: int | None = None
+    cost_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call to a provider. outcome: `succeeded`, `failed`, `cancelled`; code: the error's, if it failed."""
+
+    provider: str
+    model: str
+    outcome: str
+    code: str | None = None
+    latency_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRecord:
+    """What is kept of a generation. Costs are nano-dollars; None is unknown.
+
+    requested_model: as the caller wrote it; model, provider: what served it, once known.
+    output: only of /v2 generations; chat answers are not kept.
+    """
+
+    id: str
+    owner: str
+    key_id: str
+    type: str
+    status: GenerationStatus
+    created_at: datetime
+    requested_model: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    connection_id: str | None = None
+    project_id: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    output: Mapping[str, Any] | None = None
+    usage: Usage | None = None
+    cost_estimated_nanousd: int | None = None
+    cost_charged_nanousd: int | None = None
+    cost_provider_nanousd: int | None = None
+    attempts: tuple[Attempt, ...] = ()
+    error: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    expires_at: datetime | None = None
+
+
+def cost_of(usage: Usage, pricing: Pricing | None) -> int | None:
+    """What this usage costs at these prices, in nano-dollars; None where a price it needs is unknown.
+
+    Cached tokens are priced apart where a cache price is known, else as input; reasoning likewise.
+    """
+    if pricing is None or usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    if pricing.input is None or pricing.output is None:
+        return None
+    read = min(usage.cache_read_tokens or 0, usage.input_tokens)
+    written = min(usage.cache_write_tokens or 0, usage.input_tokens - read)
+    thought = min(usage.reasoning_tokens or 0, usage.output_tokens)
+    per_mtok = (
+        (usage.input_tokens - read - written) * pricing.input
+        + read * (pricing.input if pricing.cache_read is None else pricing.cache_read)
+        + written * (pricing.input if pricing.cache_write is None else pricing.cache_write)
+        + (usage.output_tokens - thought) * pricing.output
+        + thought * (pricing.output if pricing.reasoning is None else pricing.reasoning)
+    )
+    per_request = pricing.units.get("request", Decimal(0))
+    return nanousd(per_mtok / 1_000_000 + per_request)

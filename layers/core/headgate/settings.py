@@ -1,0 +1,110 @@
+"""Everything that is configured, read in one place. Nothing else reads the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from headgate.domain.errors import GatewayFault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One function's configuration. Names of variables are in `from_environ`; times are seconds."""
+
+    function: str
+    store: Literal["aws", "memory"] = "aws"
+    catalog_table: str = ""
+    accounts_table: str = ""
+    generations_table: str = ""
+    refresh_function: str = ""
+    aws_endpoint_url: str | None = None
+    aws_region: str = "us-east-1"
+    secret_prefix: str = "headgate/"
+    mock: Literal["auto", "on", "off"] = "off"
+    local: bool = False
+    allow_unlisted_models: bool = False
+    cors_origins: tuple[str, ...] = ("*",)
+    stage_prefix: str = ""
+    list_ttl_s: float = 600.0
+    detail_ttl_s: float = 3600.0
+    health_ttl_s: float = 30.0
+    stale_ttl_s: float = 86_400.0
+    head_check_s: float = 60.0
+    key_cache_s: float = 60.0
+    secret_cache_s: float = 300.0
+    first_byte_timeout_s: float = 300.0
+    idle_timeout_s: float = 120.0
+    request_timeout_s: float = 840.0
+    ping_s: float = 15.0
+    max_body_bytes: int = 10_000_000
+    read_requests_per_minute: int = 600
+    private_hosts: tuple[str, ...] = ()
+    default_providers: tuple[str, ...] = ("openrouter", "requesty")
+    default_text_model: str | None = None
+    provider_environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+BUFFERED_BODY_BYTES = 4_500_000
+"""Largest body on a route that Lambda buffers: 6 MB after base64."""
+
+
+def from_environ(function: str, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings of one function. Raises GatewayFault naming a variable whose value can't be read."""
+    env = os.environ if environ is None else environ
+    return Settings(
+        function=function,
+        store="memory" if env.get("HEADGATE_STORE") == "memory" else "aws",
+        catalog_table=env.get("HEADGATE_CATALOG_TABLE", ""),
+        accounts_table=env.get("HEADGATE_ACCOUNTS_TABLE", ""),
+        generations_table=env.get("HEADGATE_GENERATIONS_TABLE", ""),
+        refresh_function=env.get("HEADGATE_REFRESH_FUNCTION", ""),
+        aws_endpoint_url=env.get("AWS_ENDPOINT_URL"),
+        aws_region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
+        secret_prefix=env.get("HEADGATE_SECRET_PREFIX", "headgate/"),
+        mock=_mock(env.get("HEADGATE_MOCK", "")),
+        local=env.get("HEADGATE_LOCAL") == "1",
+        allow_unlisted_models=_flag(env, "HEADGATE_ALLOW_UNLISTED_MODELS"),
+        cors_origins=_words(env, "HEADGATE_CORS_ORIGINS") or ("*",),
+        stage_prefix=env.get("HEADGATE_STAGE_PREFIX", "").rstrip("/"),
+        list_ttl_s=_number(env, "HEADGATE_LIST_TTL_S", 600.0),
+        detail_ttl_s=_number(env, "HEADGATE_DETAIL_TTL_S", 3600.0),
+        health_ttl_s=_number(env, "HEADGATE_HEALTH_TTL_S", 30.0),
+        stale_ttl_s=_number(env, "HEADGATE_STALE_TTL_S", 86_400.0),
+        head_check_s=_number(env, "HEADGATE_HEAD_CHECK_S", 60.0),
+        key_cache_s=min(60.0, _number(env, "HEADGATE_KEY_CACHE_S", 60.0)),
+        first_byte_timeout_s=_number(env, "HEADGATE_FIRST_BYTE_TIMEOUT_S", 300.0),
+        idle_timeout_s=_number(env, "HEADGATE_IDLE_TIMEOUT_S", 120.0),
+        request_timeout_s=_number(env, "HEADGATE_REQUEST_TIMEOUT_S", 840.0),
+        ping_s=min(15.0, _number(env, "HEADGATE_PING_S", 15.0)),
+        max_body_bytes=int(_number(env, "HEADGATE_MAX_BODY_BYTES", 10_000_000)),
+        read_requests_per_minute=int(_number(env, "HEADGATE_READ_REQUESTS_PER_MINUTE", 600)),
+        private_hosts=_words(env, "HEADGATE_PRIVATE_HOSTS"),
+        default_providers=_words(env, "HEADGATE_DEFAULT_PROVIDERS") or ("openrouter", "requesty"),
+        default_text_model=env.get("HEADGATE_DEFAULT_TEXT_MODEL") or None,
+        provider_environ={k: v for k, v in env.items() if k.endswith(("_API_KEY", "_BASE_URL")) and v},
+    )
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name, "")
+    if not text:
+        return default
+    try:
+        return float(text)
+    except ValueError:
+        raise GatewayFault(f"{name} is not a number") from None
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    return env.get(name, "").lower() in ("1", "true", "on", "yes")
+
+
+def _words(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in env.get(name, "").split(",") if word.strip())
+
+
+def _mock(text: str) -> Literal["auto", "on", "off"]:
+    if text == "auto":
+        return "auto"
+    return "on" if text.lower() in ("1", "true", "on", "yes") else "off"
