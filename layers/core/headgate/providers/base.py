@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from headgate.domain.catalog import ModelInfo, Modality
+from headgate.domain.catalog import Modality, ModelInfo
 from headgate.domain.errors import HeadgateError, InvalidRequest
 from headgate.domain.generation import Usage
 from headgate.domain.retry import RetryPolicy
