@@ -93,7 +93,7 @@ class SecretStore(Protocol):
     """Platform keys: `headgate/<slug>` in Secrets Manager, a JSON object or the bare key."""
 
     async def get(self, slug: str) -> Mapping[str, Secret] | None:
-        """The fields of a provider's secret (`api_key`, `base_url`, …), or None when there is no such secret."""
+        """The fields of a provider's secret (`api_key`, `base_url`, …); None when there is no secret."""
         ...
 
 
@@ -116,7 +116,7 @@ class CatalogStore(Protocol):
         ...
 
     async def write_head(self, head: SnapshotHead) -> None:
-        """A head whose content did not change: new times, or an error. Ignored if its version is no longer current."""
+        """A head with the same content: new times, or an error. Ignored once its version is replaced."""
         ...
 
     async def delete_provider(self, provider: str) -> None:
@@ -178,7 +178,7 @@ class RateWindow:
 
 
 class GenerationStore(Protocol):
-    """The record of each generation, written twice: before the provider is called, and before the last byte."""
+    """The record of each generation, written before the provider is called and before the last byte."""
 
     async def begin(self, record: GenerationRecord, *, rate: RateWindow | None = None) -> None:
         """Writes the record, and raises the counter, together or not at all.

@@ -20,7 +20,7 @@ class Settings:
     refresh_function: str = ""
     aws_endpoint_url: str | None = None
     aws_region: str = "us-east-1"
-    secret_prefix: str = "headgate/"
+    secret_prefix: str = "headgate/"  # noqa: S105 - a name, not a secret
     mock: Literal["auto", "on", "off"] = "off"
     local: bool = False
     allow_unlisted_models: bool = False

@@ -39,7 +39,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call to a provider. outcome: `succeeded`, `failed`, `cancelled`; code: the error's, if it failed."""
+    """One call to a provider. outcome: `succeeded`, `failed`, `cancelled`; code: of the error, if any."""
 
     provider: str
     model: str

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from headgate.domain.catalog import Modality, ModelInfo
@@ -122,7 +122,7 @@ class ChatOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatAnswer:
-    """A whole answer. `body` is what an OpenAI client gets: JSON bytes, the provider's but for `usage.cost`."""
+    """A whole answer. `body`: the JSON an OpenAI client gets, the provider's but for `usage.cost`."""
 
     body: bytes
     outcome: ChatOutcome
@@ -133,8 +133,8 @@ class StreamEvent:
     """One step of a streamed answer.
 
     data: the framed bytes (`data: {…}\\n\\n`) an OpenAI client gets, empty when nothing is sent for it.
-    content: whether it carries any of the answer (text, reasoning, tool call, refusal, audio): after the first
-    such event no other provider can take over. error: the provider reported a failure inside the stream.
+    content: whether it carries any of the answer (text, reasoning, tool call, refusal, audio): after the
+    first such event no other provider can take over. error: a failure reported inside the stream.
     """
 
     data: bytes = b""
@@ -243,10 +243,7 @@ class Provider(ABC):
         """The error that a non-2xx answer means: status first, then the vendor's code, text last."""
 
 
-P = TypeVar("P", bound=type[Provider])
-
-
-def provider(cls: P) -> P:
+def provider[P: type[Provider]](cls: P) -> P:
     """Marks the class which a provider's file is about. Raises TypeError when it is incomplete."""
     spec = getattr(cls, "spec", None)
     if not isinstance(spec, ProviderSpec):
