@@ -19,6 +19,7 @@ class Settings:
     generations_table: str = ""
     refresh_function: str = ""
     aws_endpoint_url: str | None = None
+    aws_lambda_endpoint_url: str | None = None
     aws_region: str = "us-east-1"
     secret_prefix: str = "headgate/"  # noqa: S105 - a name, not a secret
     mock: Literal["auto", "on", "off"] = "off"
@@ -60,6 +61,7 @@ def from_environ(function: str, environ: Mapping[str, str] | None = None) -> Set
         generations_table=env.get("HEADGATE_GENERATIONS_TABLE", ""),
         refresh_function=env.get("HEADGATE_REFRESH_FUNCTION", ""),
         aws_endpoint_url=env.get("AWS_ENDPOINT_URL"),
+        aws_lambda_endpoint_url=env.get("AWS_ENDPOINT_URL_LAMBDA") or env.get("AWS_ENDPOINT_URL"),
         aws_region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
         secret_prefix=env.get("HEADGATE_SECRET_PREFIX", "headgate/"),
         mock=_mock(env.get("HEADGATE_MOCK", "")),
