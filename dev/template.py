@@ -46,7 +46,6 @@ class StreamSpec:
     name: str
     table: str
     batch_size: int = 100
-    window_s: float = 0.0
     retries: int = -1
     reports_failures: bool = False
     from_start: bool = True
@@ -92,9 +91,10 @@ class Stack:
     tables: tuple[TableSpec, ...]
 
     def function(self, name: str) -> FunctionSpec:
-        """By folder, logical id, physical name or ARN. Raises KeyError."""
+        """By folder, logical id, physical name or ARN, with or without a `:qualifier`. Raises KeyError."""
         for spec in self.functions:
-            if name in (spec.name, spec.logical_id, spec.physical_name, spec.arn):
+            names = (spec.name, spec.logical_id, spec.physical_name, spec.arn)
+            if name in names or name.rpartition(":")[0] in names:
                 return spec
         raise KeyError(name)
 
@@ -245,7 +245,6 @@ def _stream(name: str, event: Mapping[str, Any]) -> StreamSpec:
         name=name,
         table=path.split("/")[0],
         batch_size=int(event.get("BatchSize", 100)),
-        window_s=float(event.get("MaximumBatchingWindowInSeconds", 0)),
         retries=int(event.get("MaximumRetryAttempts", -1)),
         reports_failures="ReportBatchItemFailures" in event.get("FunctionResponseTypes", ()),
         from_start=event.get("StartingPosition") != "LATEST",
