@@ -1,0 +1,298 @@
+"""A provider bound to a configuration and a transport: what the services call."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from headgate.domain.catalog import ModelInfo, merge_models
+from headgate.domain.errors import HeadgateError, NotFound, ProviderFailed
+from headgate.domain.retry import RetryPolicy
+from headgate.ports import Clock, HttpTransport, WireResponse
+from headgate.providers.base import (
+    ChatAnswer,
+    ChatCall,
+    ChatOutcome,
+    ChatStreamReader,
+    PriceUsage,
+    Provider,
+    ProviderConfig,
+    ProviderSpec,
+    StreamEvent,
+)
+from headgate.providers.sending import OnAttempt, Run, Sender, Sleep
+
+MAX_PAGES = 100
+"""Of a model list; one that goes on is cut there and said to be partial."""
+LIST_DEADLINE_S = 60.0
+KEY_CHECK_DEADLINE_S = 20.0
+CHAT_DEADLINE_S = 840.0
+DRAIN_TIMEOUT_S = 0.1
+
+_SHORTEST_KEY = 4
+"""Characters below which a "key" is a word that may well stand in an error on its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelListing:
+    """A provider's whole list: `models` sorted by id, each id once.
+
+    dropped: per unreadable entry, why. partial: it went on past the page cap. listed: false where the
+    provider has no list at all. Prices carry no `as_of`: whoever keeps the list knows when it was read.
+    """
+
+    models: tuple[ModelInfo, ...] = ()
+    dropped: tuple[str, ...] = ()
+    pages: int = 0
+    partial: bool = False
+    listed: bool = True
+
+
+class BoundProvider:
+    """One provider as one configuration reaches it. Holds no state between calls; safe to share.
+
+    Every operation takes `deadline_s`, the seconds it may take with all its retries, and `on_attempt`, told
+    of each send. All raise HeadgateError as the provider classified it, `provider` filled in.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        config: ProviderConfig,
+        *,
+        transport: HttpTransport,
+        clock: Clock,
+        rng: Callable[[], float] = random.random,
+        policy: RetryPolicy | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        policy = policy or provider.spec.retry
+        if config.max_retries is not None:
+            policy = replace(policy, max_retries=config.max_retries)
+        key = config.api_key.reveal() if config.api_key is not None else ""
+        self.provider = provider
+        self.config = config
+        self._sender = Sender(
+            provider=provider,
+            transport=transport,
+            clock=clock,
+            rng=rng,
+            sleep=sleep,
+            policy=policy,
+            key=key if len(key) >= _SHORTEST_KEY else "",
+            timeout_s=config.timeout_s,
+        )
+
+    def __repr__(self) -> str:
+        return f"BoundProvider({self.slug!r})"
+
+    @property
+    def slug(self) -> str:
+        return self.provider.spec.slug
+
+    @property
+    def spec(self) -> ProviderSpec:
+        return self.provider.spec
+
+    # -- catalogue ----------------------------------------------------------------------------------------
+
+    async def list_models(
+        self, *, deadline_s: float = LIST_DEADLINE_S, on_attempt: OnAttempt | None = None
+    ) -> ModelListing:
+        """Every page of the list, merged. One page that fails fails it all.
+
+        Raises ProviderFailed (`provider_protocol`) when it is no list.
+        """
+        run = self._sender.run(deadline_s, "", on_attempt)
+        models: list[ModelInfo] = []
+        dropped: list[str] = []
+        seen: set[str] = set()
+        page: str | None = None
+        while len(seen) < MAX_PAGES:
+            seen.add(page or "")
+            request = self.provider.build_list_models(self.config, page)
+            if request is None:
+                return ModelListing(listed=False)
+            read = await run.exchange(request, self.provider.parse_list_models)
+            models += read.models
+            dropped += read.dropped
+            page = read.next_page
+            if page is None or page in seen:
+                break
+        return ModelListing(
+            models=merge_models(models), dropped=tuple(dropped), pages=len(seen), partial=page is not None
+        )
+
+    async def get_model_info(self, model_id: str) -> ModelInfo:
+        """One model, by the provider's own id or ours. Reads the list anew: the catalogue is the cheap way.
+
+        Raises NotFound (`model_not_found`), with the closest ids in its detail.
+        """
+        listing = await self.list_models()
+        wanted = self._full_id(model_id)
+        for model in listing.models:
+            if model.id == wanted:
+                return model
+        close = get_close_matches(wanted, [model.id for model in listing.models], n=3)
+        hint = f" Close to it: {', '.join(close)}." if close else ""
+        raise NotFound(
+            f"{self.spec.name} lists no model {model_id!r}.{hint}", code="model_not_found", provider=self.slug
+        )
+
+    async def validate_model(self, model_id: str) -> bool:
+        """Whether the provider lists it; true where it has no list to ask."""
+        listing = await self.list_models()
+        wanted = self._full_id(model_id)
+        return not listing.listed or any(model.id == wanted for model in listing.models)
+
+    def _full_id(self, model_id: str) -> str:
+        return model_id if model_id.startswith(f"{self.slug}/") else f"{self.slug}/{model_id}"
+
+    # -- key check ----------------------------------------------------------------------------------------
+
+    @property
+    def has_key_check(self) -> bool:
+        """Whether `check_key` would ask anything: not where there is no such request, or no key is used."""
+        return self.provider.build_key_check(self.config) is not None
+
+    async def check_key(
+        self, *, deadline_s: float = KEY_CHECK_DEADLINE_S, on_attempt: OnAttempt | None = None
+    ) -> None:
+        """A free request that fails with a bad key; nothing at all where `has_key_check` is false.
+
+        Raises ProviderRefused (`provider_auth`, `provider_insufficient_funds`), or what else went wrong.
+        """
+        request = self.provider.build_key_check(self.config)
+        if request is not None:
+            run = self._sender.run(deadline_s, "", on_attempt)
+            await run.exchange(request, self.provider.parse_key_check)
+
+    # -- chat ---------------------------------------------------------------------------------------------
+
+    async def chat(
+        self,
+        call: ChatCall,
+        price: PriceUsage,
+        *,
+        deadline_s: float = CHAT_DEADLINE_S,
+        on_attempt: OnAttempt | None = None,
+    ) -> ChatAnswer:
+        """A whole answer."""
+        run = self._sender.run(deadline_s, call.model, on_attempt)
+        request = self.provider.build_chat(call, self.config)
+        return await run.exchange(request, lambda body: self.provider.parse_chat(body, price))
+
+    async def open_chat_stream(
+        self,
+        call: ChatCall,
+        price: PriceUsage,
+        *,
+        deadline_s: float = CHAT_DEADLINE_S,
+        on_attempt: OnAttempt | None = None,
+    ) -> "ChatStream":
+        """A streamed answer, once its head is there: what fails before that is raised.
+
+        The stream must be closed, read to its end or not. The attempt that succeeded so far is reported when
+        the stream is over.
+        """
+        run = self._sender.run(deadline_s, call.model, on_attempt)
+        request = self.provider.build_chat(call, self.config)
+
+        async def open_stream(response: WireResponse, started_s: float) -> ChatStream:
+            await self._refuse_json(response, price)
+            return ChatStream(run, response, self.provider.read_chat_stream(call, price), started_s)
+
+        return await run.send(request, open_stream)
+
+    async def _refuse_json(self, response: WireResponse, price: PriceUsage) -> None:
+        """Some answer a stream's request with 200 and one JSON object: an error, or no stream at all."""
+        if response.headers.get("content-type", "").startswith("application/json"):
+            self.provider.parse_chat(await response.read(), price)
+            raise ProviderFailed("A whole answer came where a stream was due.", code="provider_protocol")
+
+
+class ChatStream:
+    """The events of one streamed answer. Iterate over it or call `read`; `close` it in any case.
+
+    A failure on the way is the last event, with `error` set; nothing is raised. The attempt is reported once,
+    by the read or close after the last event: succeeded, failed, or cancelled when that was not waited for.
+    Its latency is that of the first event.
+    """
+
+    def __init__(self, run: Run, response: WireResponse, reader: ChatStreamReader, started_s: float) -> None:
+        self._run = run
+        self._response = response
+        self._reader = reader
+        self._chunks = response.chunks()
+        self._started_s = started_s
+        self._first_s: float | None = None
+        self._complete = False
+        self._drained = False
+        self._over = False
+        self._waiting: deque[StreamEvent] = deque()
+
+    @property
+    def outcome(self) -> ChatOutcome:
+        """What has been read so far."""
+        return self._reader.outcome
+
+    async def read(self) -> list[StreamEvent]:
+        """The next events, as many as came together; an empty list at the end, and from then on."""
+        if self._complete:
+            await self.close()
+        events: list[StreamEvent] = []
+        while not events and not self._over:
+            try:
+                data = await anext(self._chunks, None)
+                self._drained = data is None
+                events = self._reader.feed(data) if data is not None else []
+                if data is None or self._reader.finished:
+                    events += self._reader.end()
+                    self._complete = True
+            except HeadgateError as error:
+                error.may_have_run = True
+                events = [StreamEvent(error=error)]
+            if self._over:
+                return []  # closed meanwhile
+            if events and self._first_s is None:
+                self._first_s = self._run.sender.clock.monotonic()
+            if events and (failure := events[-1].error) is not None:
+                events[-1] = self._run.sender.clean_event(events[-1])
+                await self._finish("failed", failure.code)
+            elif self._complete and not events:
+                await self.close()
+        return events
+
+    async def close(self) -> None:
+        """Gives the connection up. Safe to call twice, and while another task waits in `read`."""
+        if self._complete and not self._over:
+            await self._drain()
+        await self._finish("succeeded" if self._complete else "cancelled", None)
+
+    async def _drain(self) -> None:
+        """Reads what little follows the last event, so that the connection can serve the next request."""
+        try:
+            async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                while not self._drained:
+                    self._drained = await anext(self._chunks, None) is None
+        except (TimeoutError, HeadgateError):
+            pass  # then the connection is closed, not kept
+
+    async def _finish(self, outcome: str, code: str | None) -> None:
+        if not self._over:
+            self._over = True
+            self._run.report(outcome, code, self._started_s, self._first_s)
+            await self._response.close()
+
+    def __aiter__(self) -> AsyncIterator[StreamEvent]:
+        return self
+
+    async def __anext__(self) -> StreamEvent:
+        while not self._waiting:
+            events = await self.read()
+            if not events:
+                raise StopAsyncIteration
+            self._waiting.extend(events)
+        return self._waiting.popleft()

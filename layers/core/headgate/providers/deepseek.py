@@ -1,0 +1,60 @@
+"""DeepSeek: a handful of models, a list without dates, and a balance that says more than the key check."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from headgate.domain.catalog import ModelInfo
+from headgate.domain.errors import ProviderRefused
+from headgate.ports import WireRequest
+from headgate.providers.base import ProviderConfig, ProviderSpec, provider
+from headgate.providers.dialects import listing
+from headgate.providers.dialects.canonical import canonical_id
+from headgate.providers.dialects.openai import OpenAICompatible
+
+# https://api-docs.deepseek.com/quick_start/pricing (2026-08): every model on offer has these.
+_ABILITIES = frozenset({"streaming", "tools", "json_mode", "prompt_caching"})
+
+
+@provider
+class DeepSeek(OpenAICompatible):
+    """Ids are moving names (`deepseek-chat`) or versions; neither dates nor prices are told."""
+
+    spec = ProviderSpec(
+        slug="deepseek",
+        name="DeepSeek",
+        description="DeepSeek's chat and reasoning models from their maker.",
+        docs_url="https://api-docs.deepseek.com",
+        base_url="https://api.deepseek.com",
+        key_check_path="/user/balance",
+        features=("streaming", "tools", "reasoning", "prompt_caching"),
+    )
+
+    def build_key_check(self, config: ProviderConfig) -> WireRequest | None:
+        """The balance is at the root, also for those who write the base URL with `/v1`."""
+        if config.base_url:
+            config = replace(config, base_url=config.base_url.rstrip("/").removesuffix("/v1"))
+        return super().build_key_check(config)
+
+    def parse_key_check(self, body: bytes) -> None:
+        """A key may be good and its account empty: `is_available` says whether calls would be served."""
+        try:
+            balance = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return
+        if isinstance(balance, dict) and balance.get("is_available") is False:
+            raise ProviderRefused("The balance is used up.", code="provider_insufficient_funds")
+
+    def parse_model(self, entry: Mapping[str, Any]) -> ModelInfo | None:
+        native_id = listing.read_id(entry)
+        reasons = native_id == "deepseek-reasoner" or native_id.startswith("deepseek-v")
+        return ModelInfo(
+            id=f"deepseek/{native_id}",
+            canonical_id=canonical_id("deepseek", native_id),
+            provider="deepseek",
+            name=native_id,
+            capabilities=_ABILITIES | {"reasoning"} if reasons else _ABILITIES,
+            created_at=listing.read_moment(entry.get("created")),
+        )

@@ -1,0 +1,209 @@
+"""Sending a provider's requests: the one place on this path that retries, and the last that cleans errors.
+
+Every send is reported to `on_attempt`, once, when its outcome is known.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from headgate.domain.errors import FieldError, HeadgateError, ProviderBusy, ProviderFailed
+from headgate.domain.generation import Attempt
+from headgate.domain.retry import RetryPolicy, decide_retry
+from headgate.ports import Clock, HttpTransport, WireRequest, WireResponse
+from headgate.providers.base import Provider, StreamEvent
+
+OnAttempt = Callable[[Attempt], None]
+Sleep = Callable[[float], Awaitable[None]]
+
+ERROR_BODY_BYTES = 65_536
+ERROR_BODY_TIMEOUT_S = 5.0
+STARS = "••••••••"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """How one configuration sends. key: its text, struck from every error; timeout_s: bounds one send."""
+
+    provider: Provider
+    transport: HttpTransport
+    clock: Clock
+    rng: Callable[[], float]
+    sleep: Sleep
+    policy: RetryPolicy
+    key: str = field(default="", repr=False)
+    timeout_s: float | None = None
+
+    def run(self, deadline_s: float, model: str, on_attempt: OnAttempt | None) -> "Run":
+        """One operation that ends within `deadline_s` seconds; `model` is the provider's own id, or empty."""
+        return Run(self, deadline_s, model, on_attempt)
+
+    def clean(self, error: HeadgateError) -> HeadgateError:
+        """The same error, with the provider's name, and without the key should the provider echo it."""
+        error.provider = error.provider or self.provider.spec.slug
+        key = self.key
+        if key:
+            error.detail = error.detail.replace(key, STARS)
+            error.args = _starred(error.args, key)
+            error.members = _starred(error.members, key)
+            error.provider_request_id = _starred(error.provider_request_id, key)
+            error.errors = tuple(
+                FieldError(_starred(each.field, key), _starred(each.message, key)) for each in error.errors
+            )
+        return error
+
+    def clean_event(self, event: StreamEvent) -> StreamEvent:
+        """An error inside a stream is cleaned like one before it, its bytes too."""
+        if event.error is None:
+            return event
+        data = event.data.replace(self.key.encode(), STARS.encode()) if self.key else event.data
+        return replace(event, data=data, error=self.clean(event.error))
+
+    def limited(self, request: WireRequest, left_s: float) -> WireRequest:
+        """The request with no timeout longer than the time left, or than the configuration's."""
+        total_s = min(request.total_timeout_s, left_s)
+        if self.timeout_s is not None:
+            total_s = min(total_s, self.timeout_s)
+        return replace(
+            request,
+            connect_timeout_s=min(request.connect_timeout_s, total_s),
+            first_byte_timeout_s=min(request.first_byte_timeout_s, total_s),
+            idle_timeout_s=min(request.idle_timeout_s, total_s),
+            total_timeout_s=total_s,
+        )
+
+
+class Run:
+    """One operation: its sends, its retries, the time it has left."""
+
+    def __init__(self, sender: Sender, deadline_s: float, model: str, on_attempt: OnAttempt | None) -> None:
+        slug = sender.provider.spec.slug
+        self.sender = sender
+        self._deadline_s = sender.clock.monotonic() + deadline_s
+        self._slug = slug
+        self._model = f"{slug}/{model}" if model else ""
+        self._on_attempt = on_attempt
+        self._final = False
+
+    async def exchange[T](self, request: WireRequest, parse: Callable[[bytes], T]) -> T:
+        """Send, read all, parse; the connection is given up in any case."""
+
+        async def read(response: WireResponse, started_s: float) -> T:
+            parsed = parse(await response.read())
+            await response.close()
+            self.report("succeeded", None, started_s)
+            return parsed
+
+        return await self.send(request, read)
+
+    async def send[T](
+        self, request: WireRequest, receive: Callable[[WireResponse, float], Awaitable[T]]
+    ) -> T:
+        """What `receive` makes of a 2xx answer; sent again as long as that is allowed and makes sense."""
+        sender = self.sender
+        sends = 0
+        while True:
+            started_s = sender.clock.monotonic()
+            left_s = self._deadline_s - started_s
+            if left_s <= 0:
+                raise sender.clean(ProviderFailed("There was no time left to ask.", code="provider_timeout"))
+            try:
+                return await self._send_once(sender.limited(request, left_s), receive, started_s)
+            except HeadgateError as error:
+                failure = sender.clean(error)
+                self.report("failed", failure.code, started_s)
+            except asyncio.CancelledError:
+                self.report("cancelled", None, started_s)
+                raise
+            sends += 1
+            decision = decide_retry(
+                sender.policy,
+                failure,
+                sends=sends,
+                idempotent=request.idempotent,
+                time_left_s=self._deadline_s - sender.clock.monotonic(),
+                jitter=sender.rng(),
+            )
+            if decision.delay_s is None or self._final:
+                raise failure
+            await sender.sleep(decision.delay_s)
+
+    async def _send_once[T](
+        self, request: WireRequest, receive: Callable[[WireResponse, float], Awaitable[T]], started_s: float
+    ) -> T:
+        response = await self.sender.transport.send(request)
+        received = False
+        try:
+            if not 200 <= response.status < 300:
+                raise await self._failure_of(request, response)
+            result = await receive(response, started_s)
+            received = True
+            return result
+        except HeadgateError as error:
+            if 200 <= response.status < 300 and not isinstance(error, ProviderBusy):
+                error.may_have_run = True  # it answered: only the answer is no good
+            raise
+        finally:
+            if not received:
+                await response.close()
+
+    async def _failure_of(self, request: WireRequest, response: WireResponse) -> HeadgateError:
+        if response.status < 400:
+            self._final = True
+            return _redirected(request, response)
+        body = await self._read_error(response)
+        return self.sender.provider.classify_error(response.status, response.headers, body)
+
+    async def _read_error(self, response: WireResponse) -> bytes:
+        """The start of an error's body: enough to judge it, never long enough to be held up by it."""
+        body = bytearray()
+        left_s = max(0.0, self._deadline_s - self.sender.clock.monotonic())
+        try:
+            async with asyncio.timeout(min(ERROR_BODY_TIMEOUT_S, left_s)):
+                async for chunk in response.chunks():
+                    body += chunk
+                    if len(body) >= ERROR_BODY_BYTES:
+                        break
+        except (TimeoutError, ProviderFailed):
+            pass  # then what is there, and the status, must do
+        return bytes(body[:ERROR_BODY_BYTES])
+
+    def report(self, outcome: str, code: str | None, started_s: float, ended_s: float | None = None) -> None:
+        """Tells the caller of one send; `latency_ms` is from its start to `ended_s`, else to now."""
+        if self._on_attempt is None:
+            return
+        ended_s = self.sender.clock.monotonic() if ended_s is None else ended_s
+        self._on_attempt(
+            Attempt(
+                provider=self._slug,
+                model=self._model,
+                outcome=outcome,
+                code=code,
+                latency_ms=round((ended_s - started_s) * 1000),
+            )
+        )
+
+
+def _starred(value: Any, key: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(key, STARS)
+    if isinstance(value, dict):
+        return {_starred(name, key): _starred(each, key) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_starred(each, key) for each in value]
+    return tuple(_starred(each, key) for each in value) if isinstance(value, tuple) else value
+
+
+def _redirected(request: WireRequest, response: WireResponse) -> HeadgateError:
+    """Not followed: the key would go wherever the answer says. Nor asked again: it would say the same."""
+    try:
+        target = urlsplit(urljoin(request.url, response.headers.get("location", ""))).hostname
+    except ValueError:
+        target = None
+    return ProviderFailed(
+        f"It redirects ({response.status}) to {(target or 'nowhere')[:253]}, which is not followed.",
+        code="provider_protocol",
+        may_have_run=True,
+    )
