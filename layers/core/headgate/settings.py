@@ -24,6 +24,7 @@ class Settings:
     secret_prefix: str = "headgate/"  # noqa: S105 - a name, not a secret
     mock: Literal["auto", "on", "off"] = "off"
     local: bool = False
+    log_level: str = "INFO"
     allow_unlisted_models: bool = False
     cors_origins: tuple[str, ...] = ("*",)
     stage_prefix: str = ""
@@ -66,6 +67,7 @@ def from_environ(function: str, environ: Mapping[str, str] | None = None) -> Set
         secret_prefix=env.get("HEADGATE_SECRET_PREFIX", "headgate/"),
         mock=_mock(env.get("HEADGATE_MOCK", "")),
         local=env.get("HEADGATE_LOCAL") == "1",
+        log_level=env.get("HEADGATE_LOG_LEVEL", "INFO").upper(),
         allow_unlisted_models=_flag(env, "HEADGATE_ALLOW_UNLISTED_MODELS"),
         cors_origins=_words(env, "HEADGATE_CORS_ORIGINS") or ("*",),
         stage_prefix=env.get("HEADGATE_STAGE_PREFIX", "").rstrip("/"),

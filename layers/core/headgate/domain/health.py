@@ -44,12 +44,18 @@ LATENCY_BOUNDS_MS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderHealth:
-    """The last judgement of one provider. `checks` by name: `list`, `key`."""
+    """The last judgement of one provider. `checks` by name: `list`, `key`.
+
+    success_rate: 0 to 1, latency in milliseconds: of the real calls of the last hour; None without any.
+    """
 
     provider: str
     status: ProviderStatus
     last_checked: datetime
     error: str | None = None
+    success_rate: float | None = None
+    latency_p50_ms: int | None = None
+    latency_p95_ms: int | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)
 
 

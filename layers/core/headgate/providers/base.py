@@ -158,6 +158,11 @@ class ChatStreamReader(ABC):
         """
 
     @property
+    def finished(self) -> bool:
+        """Whether the dialect's terminal event was read: nothing more is waited for then."""
+        return False
+
+    @property
     @abstractmethod
     def outcome(self) -> ChatOutcome:
         """What has been read so far."""

@@ -1,0 +1,92 @@
+"""Request bodies: JSON in, with errors that name the field."""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from headgate.domain.errors import FieldError, InvalidRequest, MalformedRequest
+
+if TYPE_CHECKING:
+    from fastapi import Request
+    from pydantic import BaseModel, ValidationError
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
+_FREE_FORM = frozenset({"metadata", "messages", "tools", "tool_choice", "response_format", "json_schema"})
+"""Keys whose value is the caller's own structure: nothing in it is renamed."""
+
+
+async def read_json(request: "Request") -> dict[str, Any]:
+    """The body as a JSON object. Raises MalformedRequest (400) for anything else."""
+    raw = await request.body()
+    if not raw:
+        raise MalformedRequest("The body is empty; a JSON object is needed.")
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRequest(f"The body is not valid JSON: {_where(error)}.") from error
+    if not isinstance(value, dict):
+        raise MalformedRequest("The body must be a JSON object.")
+    if request.scope["state"].get("camel"):
+        return snake_keys(value)
+    return value
+
+
+def _where(error: orjson.JSONDecodeError) -> str:
+    return f"{error.msg} (line {error.lineno}, column {error.colno})"
+
+
+def snake_keys(value: Mapping[str, Any]) -> dict[str, Any]:
+    """camelCase keys in snake_case, but for the caller's own structures. A name given twice is refused."""
+    renamed: dict[str, Any] = {}
+    for key, item in value.items():
+        name = snake(key)
+        if name in renamed:
+            raise InvalidRequest.of_field(name, f"given twice, as {key} too.")
+        renamed[name] = item if name in _FREE_FORM else _snake_value(item)
+    return renamed
+
+
+def _snake_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return snake_keys(value)
+    if isinstance(value, list):
+        return [_snake_value(item) for item in value]
+    return value
+
+
+def snake(name: str) -> str:
+    """`maxTokens` → `max_tokens`."""
+    return _CAMEL.sub(r"_\1", name).lower() if not name.islower() else name
+
+
+def parse[M: "BaseModel"](model: type[M], value: Mapping[str, Any]) -> M:
+    """The value as this pydantic model. Raises InvalidRequest with each wrong field by its path."""
+    from pydantic import ValidationError  # noqa: PLC0415 - already loaded by FastAPI; keeps this module light
+
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+def invalid(error: "ValidationError") -> InvalidRequest:
+    """Pydantic's errors as ours; the offending values themselves are not repeated."""
+    fields = [
+        FieldError(field_path(item["loc"]), item["msg"])
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:5])
+    return InvalidRequest(detail, errors=fields)
+
+
+def field_path(location: tuple[int | str, ...]) -> str:
+    """`("messages", 0, "role")` → `messages[0].role`."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{part}" if path else part
+    return path or "body"

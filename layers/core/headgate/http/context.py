@@ -1,0 +1,54 @@
+"""What the routes need of the composition root, as one protocol; how a request finds it."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from fastapi import Request
+
+if TYPE_CHECKING:
+    from headgate.ports import CatalogStore, Clock, GenerationStore, Log
+    from headgate.services.authenticate import Authenticator
+    from headgate.services.catalog import Catalog
+    from headgate.services.chat import ChatService
+    from headgate.services.check_health import HealthService
+    from headgate.services.limit_reads import ReadLimiter
+    from headgate.services.list_models import ModelLister
+    from headgate.services.manage_keys import KeyManager
+    from headgate.services.show_providers import ProviderDirectory
+    from headgate.settings import Settings
+
+
+class Services(Protocol):
+    """Built on first use, each once: a function makes only what its routes touch."""
+
+    @property
+    def settings(self) -> "Settings": ...
+    @property
+    def clock(self) -> "Clock": ...
+    @property
+    def log(self) -> "Log": ...
+    @property
+    def authenticate(self) -> "Authenticator": ...
+    @property
+    def reads(self) -> "ReadLimiter": ...
+    @property
+    def catalog(self) -> "Catalog": ...
+    @property
+    def catalog_store(self) -> "CatalogStore": ...
+    @property
+    def models(self) -> "ModelLister": ...
+    @property
+    def chat(self) -> "ChatService": ...
+    @property
+    def generations(self) -> "GenerationStore": ...
+    @property
+    def health(self) -> "HealthService": ...
+    @property
+    def providers(self) -> "ProviderDirectory": ...
+    @property
+    def keys(self) -> "KeyManager": ...
+
+
+def services_of(request: Request) -> Services:
+    """The function's services, from the app it runs in."""
+    services: Services = request.app.state.runtime.services
+    return services

@@ -1,0 +1,198 @@
+"""The outermost layer of every function: request ids, CORS, path aliases, body limit, last error boundary.
+
+Plain ASGI, because it runs on every request and must not buffer a stream.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from headgate.domain.errors import GatewayFault, HeadgateError
+from headgate.domain.ids import new_id
+from headgate.http.errors import Header, render, too_large
+from headgate.settings import BUFFERED_BODY_BYTES
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from headgate.ports import Log
+
+EXPOSED = (
+    b"x-request-id, x-headgate-generation-id, x-headgate-provider, x-headgate-model-served, "
+    b"x-headgate-attempts, x-headgate-model-requested, retry-after, x-should-retry, etag, location, "
+    b"deprecation, sunset, server-timing"
+)
+_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+
+@dataclass(slots=True)
+class Timing:
+    """Our own time by stage, for `Server-Timing`; milliseconds."""
+
+    started_s: float = field(default_factory=time.perf_counter)
+    stages: list[tuple[str, float]] = field(default_factory=list)
+
+    def add(self, stage: str, duration_s: float) -> None:
+        self.stages.append((stage, duration_s * 1000))
+
+    def header(self) -> bytes:
+        total_ms = (time.perf_counter() - self.started_s) * 1000
+        away_ms = sum(ms for stage, ms in self.stages if stage == "provider")
+        parts = [f"{stage};dur={ms:.2f}" for stage, ms in self.stages]
+        parts.append(f"gateway;dur={total_ms - away_ms:.2f}")
+        return ", ".join(parts).encode()
+
+
+class BodyTooLarge(Exception):
+    """The body outgrew the limit while it was being read."""
+
+
+class Edge:
+    """Wraps a function's app. `prepare` reads the settings, at the first request at the latest."""
+
+    def __init__(self, app: "ASGIApp", *, config: "EdgeConfig", prepare: Callable[[], object]) -> None:
+        self._app = app
+        self._config = config
+        self._prepare = prepare
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if not self._config.ready:
+            self._prepare()
+        exchange = _Exchange(scope, receive, send, self._config)
+        if scope["method"] == "OPTIONS":
+            await exchange.preflight()
+            return
+        try:
+            exchange.check_length()
+            await self._app(scope, exchange.receive, exchange.send)
+        except BodyTooLarge:
+            await exchange.fail(too_large(self._config.limit_bytes))
+        except HeadgateError as error:
+            await exchange.fail(error)
+        except Exception as error:  # noqa: BLE001 - the outermost edge: nothing of it may reach the caller
+            self._config.log.error(
+                "request.crashed", request_id=exchange.request_id, error=type(error).__name__
+            )
+            await exchange.fail(GatewayFault("Something went wrong inside the gateway.", code="internal"))
+
+
+class EdgeConfig:
+    """What the edge needs to know, once the settings were read; before that, safe defaults."""
+
+    def __init__(self, log: "Log") -> None:
+        self.log = log
+        self.cors_origins: frozenset[str] = frozenset()
+        self.limit_bytes = BUFFERED_BODY_BYTES
+        self.ready = False
+
+    def configure(self, *, log: "Log", cors_origins: Iterable[str], limit_bytes: int) -> None:
+        self.log = log
+        self.cors_origins = frozenset(cors_origins)
+        self.limit_bytes = limit_bytes
+        self.ready = True
+
+
+class _Exchange:
+    """One request at the edge."""
+
+    __slots__ = (
+        "_config",
+        "_receive",
+        "_received",
+        "_send",
+        "_started",
+        "_timing",
+        "path",
+        "request_id",
+        "scope",
+    )
+
+    def __init__(self, scope: "Scope", receive: "Receive", send: "Send", config: EdgeConfig) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self._config = config
+        self._started = False
+        self._received = 0
+        self._timing = Timing()
+        self.request_id = new_id("req")
+        self.path = scope["path"] = canonical_path(scope)
+        state = scope.setdefault("state", {})
+        state["request_id"] = self.request_id
+        state["timing"] = self._timing
+
+    def check_length(self) -> None:
+        """Refuses a body that announces itself as too large before a byte of it is read."""
+        for name, value in self.scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self._config.limit_bytes:
+                raise BodyTooLarge
+
+    async def receive(self) -> "Message":
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._received += len(message.get("body", b""))
+            if self._received > self._config.limit_bytes:
+                raise BodyTooLarge
+        return message
+
+    async def send(self, message: "Message") -> None:
+        if message["type"] == "http.response.start":
+            self._started = True
+            headers: list[Header] = list(message["headers"])
+            headers.append((b"x-request-id", self.request_id.encode()))
+            headers.append((b"server-timing", self._timing.header()))
+            headers.extend(self._cors())
+            message["headers"] = headers
+        await self._send(message)
+
+    async def fail(self, error: HeadgateError) -> None:
+        """Answers with the error; a response already under way is cut off instead of ended cleanly."""
+        if self._started:
+            raise ConnectionAbortedError(error.code)
+        status, headers, body = render(error, path=self.path, request_id=self.request_id)
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def preflight(self) -> None:
+        asked = dict(self.scope["headers"]).get(b"access-control-request-headers", b"*")
+        headers = [
+            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-headers", asked),
+            (b"access-control-max-age", b"600"),
+            (b"allow", _METHODS),
+        ]
+        await self.send({"type": "http.response.start", "status": 204, "headers": headers})
+        await self.send({"type": "http.response.body", "body": b""})
+
+    def _cors(self) -> list[Header]:
+        origins = self._config.cors_origins
+        exposed = (b"access-control-expose-headers", EXPOSED)
+        if "*" in origins:
+            return [(b"access-control-allow-origin", b"*"), exposed]
+        origin = next((value for name, value in self.scope["headers"] if name == b"origin"), b"")
+        if origin.decode("latin-1") in origins:
+            return [(b"access-control-allow-origin", origin), exposed, (b"vary", b"origin")]
+        return [(b"vary", b"origin")]
+
+
+def canonical_path(scope: "Scope") -> str:
+    """`/api/v1/…`, `/api/v2/…` and `/api/models` are other names of `/v1/…`, `/v2/…` and `/v2/models`.
+
+    On `/api/v2` and `/api/models`, camelCase request keys are taken too; `state.camel` says so.
+    """
+    path: str = scope["path"]
+    if not path.startswith("/api/"):
+        return path
+    state: dict[str, Any] = scope.setdefault("state", {})
+    rest = path[4:]
+    if rest == "/models" or rest.startswith("/models/"):
+        state["camel"] = True
+        return "/v2" + rest
+    if rest == "/v2" or rest.startswith("/v2/"):
+        state["camel"] = True
+        return rest
+    return rest if rest.startswith("/v1/") else path

@@ -1,0 +1,68 @@
+"""The body of `POST /v2/generations`, and how it becomes a chat completion."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headgate.domain.errors import FieldError, InvalidRequest
+from headgate.services.chat import ChatAsk
+
+Text = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class Metadata(BaseModel):
+    """The caller's own labels; project and scene are the ones Headgate knows."""
+
+    model_config = ConfigDict(extra="allow")
+    project_id: Annotated[str, Field(max_length=200)] | None = None
+    scene_id: Annotated[str, Field(max_length=200)] | None = None
+
+
+class GenerationRequest(BaseModel):
+    """One generation. Unknown keys of `config` go to the provider; unknown keys beside it are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+    type: Literal["text"]
+    model: Text | None = None
+    provider: Text | None = None
+    config: dict[str, Any]
+    metadata: Metadata = Field(default_factory=Metadata)
+    deadline_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
+
+
+def ask_of(request: GenerationRequest) -> ChatAsk:
+    """The generation as a chat completion. Raises InvalidRequest naming the field that is wrong."""
+    config = dict(request.config)
+    config.pop("stream", None)
+    config.pop("stream_options", None)
+    config["messages"] = _messages(config)
+    labels = request.metadata.model_dump(exclude_none=True)
+    return ChatAsk(
+        body=config,
+        model=request.model,
+        provider=request.provider,
+        keep_output=True,
+        project_id=request.metadata.project_id,
+        metadata=labels,
+        deadline_s=request.deadline_s,
+    )
+
+
+def _messages(config: dict[str, Any]) -> list[Any]:
+    prompt, messages = config.pop("prompt", None), config.pop("messages", None)
+    if (prompt is None) == (messages is None):
+        raise InvalidRequest.of_field("config.prompt", "give either prompt or messages.")
+    if prompt is not None:
+        if not isinstance(prompt, str) or not prompt:
+            raise InvalidRequest.of_field("config.prompt", "must be a text.")
+        return [{"role": "user", "content": prompt}]
+    if not isinstance(messages, list) or not messages:
+        raise InvalidRequest.of_field("config.messages", "must be a list with at least one message.")
+    errors = [
+        FieldError(f"config.messages[{i}]", "must be an object with a role.")
+        for i, message in enumerate(messages)
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str)
+    ]
+    if errors:
+        raise InvalidRequest("; ".join(f"{e.field}: {e.message}" for e in errors[:5]), errors=errors)
+    return messages

@@ -1,0 +1,76 @@
+"""Rendered answers of the catalogue, kept in memory: the same question gets the same bytes."""
+
+import gzip
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+_MOST_BYTES = 64_000_000
+CACHE_CONTROL = "private, max-age=60, stale-while-revalidate=600"
+VARY = "Authorization, X-Api-Key, X-Provider-Key, Accept-Encoding"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A body, plain and compressed, and its weak validator."""
+
+    etag: str
+    plain: bytes
+    gzipped: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.plain) + len(self.gzipped)
+
+    def response(self, *, if_none_match: str | None, gzip_ok: bool) -> Response:
+        """304 when the client has it, else the bytes as it takes them."""
+        headers = {"cache-control": CACHE_CONTROL, "vary": VARY, "etag": self.etag}
+        if if_none_match is not None and matches(if_none_match, self.etag):
+            return Response(status_code=304, headers=headers)
+        headers["content-type"] = "application/json"
+        if gzip_ok:
+            headers["content-encoding"] = "gzip"
+        return Response(self.gzipped if gzip_ok else self.plain, headers=headers)
+
+
+def rendered(body: bytes, etag: str) -> Rendered:
+    return Rendered(etag=etag, plain=body, gzipped=gzip.compress(body, compresslevel=5, mtime=0))
+
+
+def weak_etag(*parts: str) -> str:
+    """A weak validator over what decides the content."""
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return f'W/"{digest[:24]}"'
+
+
+def matches(if_none_match: str, etag: str) -> bool:
+    """Weak comparison, as RFC 9110 §13.1.2 has it for If-None-Match."""
+    if if_none_match.strip() == "*":
+        return True
+    opaque = etag.removeprefix("W/")
+    return any(part.strip().removeprefix("W/") == opaque for part in if_none_match.split(","))
+
+
+class RenderCache:
+    """Least recently used, bounded by bytes."""
+
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._entries: OrderedDict[tuple[object, ...], Rendered] = OrderedDict()
+        self._bytes = 0
+        self._most_bytes = most_bytes
+
+    def get(self, key: tuple[object, ...]) -> Rendered | None:
+        entry = self._entries.get(key)
+        if entry is not None:
+            self._entries.move_to_end(key)
+        return entry
+
+    def put(self, key: tuple[object, ...], entry: Rendered) -> None:
+        old = self._entries.pop(key, None)
+        self._bytes += entry.size - (old.size if old is not None else 0)
+        self._entries[key] = entry
+        while self._bytes > self._most_bytes and len(self._entries) > 1:
+            _, gone = self._entries.popitem(last=False)
+            self._bytes -= gone.size

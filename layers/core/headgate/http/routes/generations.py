@@ -1,0 +1,223 @@
+"""Generating: OpenAI's chat completions, and Headgate's own generations."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from headgate.domain.callers import Caller, Scope
+from headgate.domain.catalog import rfc3339
+from headgate.domain.errors import AccessDenied, FieldError, InvalidRequest, NotFound
+from headgate.domain.generation import GenerationRecord, GenerationStatus, Usage
+from headgate.domain.money import money_json
+from headgate.http import docs
+from headgate.http.access import caller_of_request, scoped
+from headgate.http.body import parse, read_json
+from headgate.http.context import services_of
+from headgate.http.errors import Header
+from headgate.http.paging import page_of
+from headgate.http.sse import ClientGone, EventStreamResponse, cancelled_when_client_leaves
+from headgate.services.chat import ChatAsk, ChatRun
+
+router = APIRouter(tags=["generation"])
+_CLIENT_CLOSED = 499
+_FILTERS = ("status", "type", "project_id")
+
+
+@router.post("/v1/chat/completions", **docs.CHAT)
+@scoped(Scope.GENERATE)
+async def create_chat_completion(request: Request) -> Response:
+    """OpenAI's chat completions, whole or streamed, by any provider of text."""
+    services = services_of(request)
+    caller = caller_of_request(request)
+    ask = chat_ask(await read_json(request))
+    check_allowed(caller, ask.model)
+    run = services.chat.run(caller, ask, request.state.timing.add)
+    await run.prepare()
+    if ask.stream:
+        return EventStreamResponse(
+            run,
+            headers=lambda: run_headers(run),
+            ping_s=services.settings.ping_s,
+            path=request.scope["path"],
+            request_id=request.state.request_id,
+        )
+    try:
+        async with cancelled_when_client_leaves(request.receive):
+            answer = await run.answer()
+    except ClientGone:
+        return Response(status_code=_CLIENT_CLOSED)
+    response = Response(answer.body, media_type="application/json")
+    response.raw_headers.extend(run_headers(run))
+    return response
+
+
+@router.post("/v2/generations", **docs.GENERATE)
+@scoped(Scope.GENERATE)
+async def create_generation(request: Request) -> Response:
+    """One generation of any type; text is answered at once."""
+    from headgate.http.generation_request import GenerationRequest, ask_of  # noqa: PLC0415 - pydantic models
+
+    services = services_of(request)
+    caller = caller_of_request(request)
+    ask = ask_of(parse(GenerationRequest, await read_json(request)))
+    check_allowed(caller, ask.model)
+    run = services.chat.run(caller, ask, request.state.timing.add)
+    await run.prepare()
+    try:
+        async with cancelled_when_client_leaves(request.receive):
+            await run.answer()
+    except ClientGone:
+        return Response(status_code=_CLIENT_CLOSED)
+    response = _json(generation_json(run.record))
+    response.raw_headers.extend(run_headers(run))
+    return response
+
+
+@router.get("/v2/generations/{generation_id}", **docs.GENERATION)
+@scoped(Scope.GENERATE)
+async def get_generation(request: Request, generation_id: str) -> Response:
+    """One generation of the caller's own."""
+    caller = caller_of_request(request)
+    record = await services_of(request).generations.get(generation_id)
+    if record is None or not _may_see(caller, record):
+        raise NotFound(f"There is no generation {generation_id[:80]}.")
+    return _json(generation_json(record))
+
+
+@router.get("/v2/generations", **docs.GENERATIONS)
+@scoped(Scope.GENERATE)
+async def list_generations(request: Request) -> Response:
+    """The caller's generations, newest first."""
+    caller = caller_of_request(request)
+    limit, cursor = page_of(request)
+    filters = {name: value for name in _FILTERS if (value := request.query_params.get(name))}
+    if filters.get("status") not in (None, *GenerationStatus):
+        raise InvalidRequest.of_field("status", f"must be one of {', '.join(GenerationStatus)}.")
+    found, next_cursor = await services_of(request).generations.list_by_owner(
+        caller.user_id, filters=filters, limit=limit, cursor=cursor
+    )
+    return _json({"data": [generation_json(record) for record in found], "next_cursor": next_cursor})
+
+
+def chat_ask(body: Mapping[str, Any]) -> ChatAsk:
+    """A chat completion's body, checked as far as routing needs. Raises InvalidRequest naming each field."""
+    errors = [*_model_errors(body), *_message_errors(body.get("messages"))]
+    stream = body.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        errors.append(FieldError("stream", "must be true or false."))
+    options = body.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        errors.append(FieldError("stream_options", "must be an object."))
+    if errors:
+        raise InvalidRequest("; ".join(f"{e.field}: {e.message}" for e in errors[:5]), errors=errors)
+    return ChatAsk(
+        body=body,
+        model=body["model"].strip(),
+        stream=bool(stream),
+        include_usage=bool(options and options.get("include_usage")),
+    )
+
+
+def _model_errors(body: Mapping[str, Any]) -> list[FieldError]:
+    model = body.get("model")
+    if model is None:
+        return [FieldError("model", "is needed: an id of GET /v1/models.")]
+    if not isinstance(model, str) or not model.strip() or len(model) > 1000:
+        return [FieldError("model", "must be a model's id.")]
+    return []
+
+
+def _message_errors(messages: Any) -> list[FieldError]:
+    if messages is None:
+        return [FieldError("messages", "is needed: a list of messages.")]
+    if not isinstance(messages, list) or not messages:
+        return [FieldError("messages", "must be a list with at least one message.")]
+    errors = []
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict):
+            errors.append(FieldError(f"messages[{index}]", "must be an object."))
+        elif not isinstance(message.get("role"), str):
+            errors.append(FieldError(f"messages[{index}].role", "is needed."))
+    return errors
+
+
+def check_allowed(caller: Caller, model: str | None) -> None:
+    """Raises AccessDenied when the caller's key is bound to other models."""
+    if caller.allowed_models is None:
+        return
+    if model is None:
+        raise AccessDenied("This key is bound to some models; name one of them.")
+    for name in model.split(","):
+        if name.strip() not in caller.allowed_models:
+            raise AccessDenied(f"This key may not use {name.strip()[:200]}.")
+
+
+def run_headers(run: ChatRun) -> list[Header]:
+    """Which generation this is, who served it, and how many calls it took."""
+    headers: list[Header] = [(b"x-headgate-generation-id", run.id.encode())]
+    if run.served is not None:
+        headers.append((b"x-headgate-provider", run.served.provider.encode()))
+        headers.append((b"x-headgate-model-served", run.served.id.encode("ascii", "replace")))
+    headers.append((b"x-headgate-attempts", str(run.attempt_count).encode()))
+    return headers
+
+
+def _may_see(caller: Caller, record: GenerationRecord) -> bool:
+    return caller.is_admin or record.owner == caller.user_id
+
+
+def generation_json(record: GenerationRecord) -> dict[str, Any]:
+    """The contract's generation object; what is not known is null."""
+    return {
+        "id": record.id,
+        "type": record.type,
+        "status": record.status.value,
+        "model": record.model,
+        "provider": record.provider,
+        "connection_id": record.connection_id,
+        "created_at": rfc3339(record.created_at),
+        "started_at": rfc3339(record.started_at),
+        "completed_at": rfc3339(record.completed_at),
+        "progress": 1.0 if record.status is GenerationStatus.SUCCEEDED else None,
+        "output": record.output,
+        "usage": None if record.usage is None else usage_json(record.usage),
+        "cost": {
+            "estimated": _money(record.cost_estimated_nanousd),
+            "charged": _money(record.cost_charged_nanousd),
+            "provider_cost": _money(record.cost_provider_nanousd),
+        },
+        "attempts": [
+            {
+                "provider": attempt.provider,
+                "model": attempt.model,
+                "outcome": attempt.outcome,
+                "code": attempt.code,
+                "latency_ms": attempt.latency_ms,
+            }
+            for attempt in record.attempts
+        ],
+        "error": record.error,
+        "metadata": record.metadata,
+    }
+
+
+def usage_json(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+
+
+def _money(amount_nanousd: int | None) -> dict[str, Any] | None:
+    return None if amount_nanousd is None else money_json(amount_nanousd)
+
+
+def _json(body: Any) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json")

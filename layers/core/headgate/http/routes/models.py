@@ -1,0 +1,229 @@
+"""The catalogue's routes: OpenAI's and OpenRouter's lists under /v1, Headgate's own under /v2."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from headgate.domain.callers import Scope
+from headgate.domain.catalog import ModelInfo, rfc3339
+from headgate.domain.errors import AccessDenied
+from headgate.http import docs
+from headgate.http.access import caller_of_request, scoped
+from headgate.http.context import Services, services_of
+from headgate.http.model_json import endpoint_json, model_json, openai_model_json
+from headgate.http.model_query import read_query
+from headgate.http.rendered import CACHE_CONTROL, VARY, RenderCache, Rendered, rendered, weak_etag
+from headgate.providers.registry import canonical_slug
+from headgate.services.catalog import CatalogView
+from headgate.services.list_models import ModelList, ModelQuery
+from headgate.services.offers import is_available, price_sum
+from headgate.services.route import not_found
+
+router = APIRouter(tags=["catalogue"])
+FORCE_WAIT_S = 20.0
+
+
+@router.get("/v1/models", **docs.V1_MODELS)
+@scoped(Scope.MODELS_READ)
+async def list_openai_models(request: Request) -> Response:
+    """Every model, as OpenAI's clients and OpenRouter's read them."""
+    services = services_of(request)
+    view = await services.catalog.view()
+    key = ("v1", view.versions, view.hour)
+    entry = _cache(request).get(key)
+    if entry is None:
+        body = {"object": "list", "data": [openai_model_json(model) for model in view.models]}
+        entry = rendered(orjson.dumps(body), weak_etag("v1", view.versions, str(view.hour)))
+        _cache(request).put(key, entry)
+    return _respond(request, entry)
+
+
+@router.get("/v1/models/{model_id:path}/endpoints", **docs.V1_ENDPOINTS)
+@scoped(Scope.MODELS_READ)
+async def list_endpoints(request: Request, model_id: str) -> Response:
+    """All offers of one model, in OpenRouter's shape."""
+    services = services_of(request)
+    view = await services.catalog.view()
+    model = find_model(view, model_id)
+    names = services.providers.names()
+    offers = view.by_canonical[model.canonical_id]
+    data = {
+        **openai_model_json(model),
+        "id": model.canonical_id,
+        "endpoints": [endpoint_json(o, view, names.get(o.provider, o.provider)) for o in offers],
+    }
+    return _json({"data": data})
+
+
+@router.get("/v1/models/{model_id:path}", **docs.V1_MODEL)
+@scoped(Scope.MODELS_READ)
+async def get_openai_model(request: Request, model_id: str) -> Response:
+    """One model, as OpenAI's clients read it."""
+    view = await services_of(request).catalog.view()
+    return _json(openai_model_json(find_model(view, model_id)))
+
+
+@router.get("/v2/models", **docs.V2_MODELS)
+@scoped(Scope.MODELS_READ)
+async def list_models(request: Request) -> Response:
+    """The catalogue, filtered, sorted and paged; with what each provider's list is worth."""
+    services = services_of(request)
+    query_string: bytes = request.scope["query_string"]
+    camel = bool(request.scope["state"].get("camel"))
+    catalog = services.catalog
+    hit = catalog.in_memory
+    key = ("v2", id(catalog.peek()), query_string, camel)
+    entry = _cache(request).get(key) if hit else None
+    if entry is not None:
+        return _respond(request, entry)
+    query, force = read_query(query_string, camel=camel)
+    if force and not caller_of_request(request).is_admin:
+        raise AccessDenied("Only administrators may force a refresh.")
+    view = await (catalog.refresh(wait_s=FORCE_WAIT_S) if force else catalog.view())
+    query = _with_slugs(query)
+    page = await services.models.page(query, view=view)
+    etag = _list_etag(page, query)
+    entry = rendered(_list_body(services, page, query, cache_hit=True), etag)
+    if not force and query.cursor is None:
+        _cache(request).put(("v2", id(view), query_string, camel), entry)
+    if not hit or force:
+        entry = rendered(_list_body(services, page, query, cache_hit=False), etag)
+    return _respond(request, entry)
+
+
+def _with_slugs(query: ModelQuery) -> ModelQuery:
+    """Providers by their aliases' real names."""
+    slugs = frozenset(canonical_slug(name) or name for name in query.providers)
+    return replace(query, providers=slugs)
+
+
+@router.get("/v2/models/{model_id:path}", **docs.V2_MODEL)
+@scoped(Scope.MODELS_READ)
+async def get_model(request: Request, model_id: str) -> Response:
+    """One model, with every other offer of it and cheaper ones that can do the same."""
+    services = services_of(request)
+    view = await services.catalog.view()
+    model = find_model(view, model_id)
+    now, names = services.clock.now(), services.providers.names()
+    offers = []
+    for offer in view.by_canonical[model.canonical_id]:
+        health = view.health.get(offer.provider)
+        latency_ms = health.latency_p50_ms if health is not None else None
+        offers.append({**model_json(offer, view, now, names), "latency_ms": latency_ms})
+    body = {
+        **model_json(model, view, now, names),
+        "offers": offers,
+        "alternatives": [m.id for m in cheaper_alternatives(model, view, now)],
+    }
+    entry = rendered(
+        orjson.dumps(body), weak_etag("v2-model", model.id, view.versions, _statuses(view, None))
+    )
+    return _respond(request, entry)
+
+
+def cheaper_alternatives(model: ModelInfo, view: CatalogView, now: datetime) -> list[ModelInfo]:
+    """Up to five cheaper models of the same modality that can do all it can, cheapest first."""
+    price = price_sum(model)
+    if price is None:
+        return []
+    found = [
+        (other_price, other)
+        for other in view.models
+        if other.modality is model.modality
+        and other.canonical_id != model.canonical_id
+        and model.capabilities <= other.capabilities
+        and set(model.input_modalities) <= set(other.input_modalities)
+        and (other.context_window or 0) >= (model.context_window or 0)
+        and (other_price := price_sum(other)) is not None
+        and other_price < price
+        and is_available(other, view, now)
+    ]
+    found.sort(key=lambda item: (item[0], item[1].id))
+    return [other for _, other in found[:5]]
+
+
+def find_model(view: CatalogView, name: str) -> ModelInfo:
+    """A model by its id, an alias of its provider, or a canonical id. Raises NotFound with close ids."""
+    prefix, _, rest = name.partition("/")
+    slug = canonical_slug(prefix)
+    model = view.by_id.get(name) or (view.by_id.get(f"{slug}/{rest}") if slug else None)
+    if model is not None:
+        return model
+    offers = view.by_canonical.get(name)
+    if offers:
+        return offers[0]
+    raise not_found(view, name)
+
+
+def _list_body(services: Services, page: ModelList, query: ModelQuery, *, cache_hit: bool) -> bytes:
+    view, now = page.view, services.clock.now()
+    names = services.providers.names()
+    body = {
+        "models": [model_json(model, view, now, names) for model in page.models],
+        "metadata": _metadata(services, page, query, cache_hit=cache_hit),
+        "next_cursor": page.next_cursor,
+    }
+    return orjson.dumps(body)
+
+
+def _metadata(services: Services, page: ModelList, query: ModelQuery, *, cache_hit: bool) -> dict[str, Any]:
+    view = page.view
+    covered = {s: h for s, h in view.heads.items() if not query.providers or s in query.providers}
+    fetched = [head.fetched_at for head in covered.values() if head.fetched_at is not None]
+    providers = {}
+    for slug, head in sorted(covered.items()):
+        row: dict[str, Any] = {
+            "status": view.status_of(slug).value,
+            "last_checked": rfc3339(head.checked_at),
+            "model_count": head.model_count,
+        }
+        if head.error is not None:
+            row["error"] = head.error
+        if head.dropped:
+            row["dropped"] = head.dropped
+        providers[slug] = row
+    return {
+        "last_updated": rfc3339(max(fetched, default=None)),
+        "total_models": page.total,
+        "cache_hit": cache_hit,
+        "stale": bool(view.stale & covered.keys()),
+        "user_provided_keys": [],
+        "default_models": services.models.defaults(view),
+        "providers": providers,
+    }
+
+
+def _list_etag(page: ModelList, query: ModelQuery) -> str:
+    view = page.view
+    place = f"{query.limit}/{query.cursor}"
+    return weak_etag("v2", view.versions, query.fingerprint(), place, _statuses(view, query), str(view.hour))
+
+
+def _statuses(view: CatalogView, query: ModelQuery | None) -> str:
+    """What a client sees of the providers' state, without the times of the checks."""
+    slugs = [s for s in sorted(view.heads) if query is None or not query.providers or s in query.providers]
+    return ",".join(f"{s}:{view.status_of(s).value}:{s in view.stale}" for s in slugs)
+
+
+def _cache(request: Request) -> RenderCache:
+    state = request.app.state
+    cache: RenderCache | None = getattr(state, "render_cache", None)
+    if cache is None:
+        cache = state.render_cache = RenderCache()
+    return cache
+
+
+def _respond(request: Request, entry: Rendered) -> Response:
+    headers = request.headers
+    return entry.response(
+        if_none_match=headers.get("if-none-match"), gzip_ok="gzip" in headers.get("accept-encoding", "")
+    )
+
+
+def _json(body: Any) -> Response:
+    headers = {"cache-control": CACHE_CONTROL, "vary": VARY}
+    return Response(orjson.dumps(body), media_type="application/json", headers=headers)

@@ -1,0 +1,252 @@
+"""The catalogue as one process sees it: heads compared at most once a minute, models kept in memory."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from headgate.domain.catalog import ModelInfo, ProviderStatus, SnapshotHead
+from headgate.domain.errors import GatewayFault, HeadgateError
+from headgate.domain.health import ProviderHealth
+from headgate.ports import CatalogStore, Clock, Log, RefreshStarter
+
+
+@dataclass(frozen=True)
+class CatalogView:
+    """What is known at one moment. Built once per change, shared by all requests; never altered.
+
+    models: sorted by id, of all providers whose list may be served. versions: one text for all versions.
+    stale: providers whose list is older than it should be. hour: unix hours, so that end dates take effect.
+    """
+
+    heads: Mapping[str, SnapshotHead]
+    health: Mapping[str, ProviderHealth]
+    models: tuple[ModelInfo, ...]
+    versions: str
+    stale: frozenset[str]
+    hour: int
+    by_id: Mapping[str, ModelInfo] = field(repr=False)
+    by_canonical: Mapping[str, tuple[ModelInfo, ...]] = field(repr=False)
+    by_bare_name: Mapping[str, frozenset[str]] = field(repr=False)
+
+    def status_of(self, provider: str) -> ProviderStatus:
+        """Health as judged last; before any check, by whether the list could be read."""
+        health = self.health.get(provider)
+        if health is not None:
+            return health.status
+        head = self.heads.get(provider)
+        if head is None or head.error is None:
+            return ProviderStatus.HEALTHY if head is not None else ProviderStatus.DOWN
+        return ProviderStatus.DEGRADED if head.version is not None else ProviderStatus.DOWN
+
+
+class Catalog:
+    """Reads the store's heads at most every `head_check_s` seconds, and only the models that changed.
+
+    With a `starter`, a check that finds heads past their time starts a refresh elsewhere, and serves what
+    there is.
+    """
+
+    def __init__(
+        self,
+        store: CatalogStore,
+        clock: Clock,
+        log: Log,
+        *,
+        head_check_s: float,
+        starter: RefreshStarter | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._log = log
+        self._head_check_s = head_check_s
+        self._starter = starter
+        self._view: CatalogView | None = None
+        self._check_at_s = 0.0
+        self._start_at_s = 0.0
+        self._models: dict[str, tuple[str, tuple[ModelInfo, ...]]] = {}
+        self._pinned: CatalogView | None = None
+        self._lock = asyncio.Lock()
+
+    async def view(self) -> CatalogView:
+        """The current view, from memory when it was checked lately.
+
+        Raises GatewayFault only when the store can't be read and nothing is in memory.
+        """
+        view = self._view
+        if view is not None and self._clock.monotonic() < self._check_at_s:
+            return view
+        async with self._lock:
+            if self._view is None or self._clock.monotonic() >= self._check_at_s:
+                await self._check()
+        if self._view is None:
+            raise GatewayFault.unavailable("The catalogue")
+        return self._view
+
+    async def pinned(self, pins: Mapping[str, tuple[str, int]]) -> CatalogView:
+        """The view at these versions: slug → (version, chunks), as a cursor remembers them.
+
+        Raises GatewayFault when the store no longer has them.
+        """
+        current = await self.view()
+        if pins_of(current) == dict(pins):
+            return current
+        key = ",".join(f"{slug}={version}" for slug, (version, _) in sorted(pins.items()))
+        if self._pinned is None or self._pinned.versions != key:
+            models: list[ModelInfo] = []
+            for slug, (version, chunks) in pins.items():
+                have = self._models.get(slug)
+                if have is not None and have[0] == version:
+                    models.extend(have[1])
+                else:
+                    old = SnapshotHead(provider=slug, version=version, chunks=chunks)
+                    models.extend(await self._store.read_models(old))
+            self._pinned = view_of(
+                models,
+                versions=key,
+                heads=current.heads,
+                health=current.health,
+                stale=current.stale,
+                hour=current.hour,
+            )
+        return self._pinned
+
+    def peek(self) -> CatalogView | None:
+        """The view in memory, however old."""
+        return self._view
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the next view comes from memory."""
+        return self._view is not None and self._clock.monotonic() < self._check_at_s
+
+    async def reload(self) -> CatalogView:
+        """A view over heads read now."""
+        self._check_at_s = 0.0
+        return await self.view()
+
+    async def refresh(self, *, wait_s: float, poll_s: float = 0.25) -> CatalogView:
+        """Starts a refresh of everything; waits up to `wait_s` seconds until every head was checked anew."""
+        before = await self.reload()
+        asked_at = self._clock.now()
+        if self._starter is None:
+            return before
+        await self._starter.start(None, force=True)
+        give_up_s = self._clock.monotonic() + wait_s
+        view = before
+        while self._clock.monotonic() < give_up_s:
+            await asyncio.sleep(poll_s)
+            view = await self.reload()
+            checked = [head.checked_at for head in view.heads.values()]
+            if checked and all(at is not None and at >= asked_at for at in checked):
+                break
+        return view
+
+    async def _check(self) -> None:
+        try:
+            heads = await self._store.read_heads()
+            health = await self._store.read_health()
+            changed = await self._load(heads)
+        except HeadgateError as error:
+            if self._view is None:
+                raise
+            self._log.warning("catalog.unreadable", code=error.code)
+            self._check_at_s = self._clock.monotonic() + min(5.0, self._head_check_s)
+            return
+        self._view = self._build(heads, health, changed=changed)
+        self._check_at_s = self._clock.monotonic() + self._next_check_s(heads)
+        await self._start_refresh(heads)
+
+    def _next_check_s(self, heads: Mapping[str, SnapshotHead]) -> float:
+        """Sooner while there is nothing to show, so that a fresh stack fills in seconds."""
+        empty = not any(head.version is not None for head in heads.values())
+        return min(1.0, self._head_check_s) if empty else self._head_check_s
+
+    async def _load(self, heads: Mapping[str, SnapshotHead]) -> bool:
+        now = self._clock.now()
+        changed = False
+        for slug in [slug for slug in self._models if slug not in heads]:
+            del self._models[slug]
+            changed = True
+        for slug, head in heads.items():
+            have = self._models.get(slug)
+            if not head.is_servable(now):
+                changed |= self._models.pop(slug, None) is not None
+            elif have is None or have[0] != head.version:
+                self._models[slug] = (head.version or "", await self._store.read_models(head))
+                changed = True
+        return changed
+
+    def _build(
+        self, heads: Mapping[str, SnapshotHead], health: Mapping[str, ProviderHealth], *, changed: bool
+    ) -> CatalogView:
+        """The old view where nothing differs, so that what was rendered from it stays valid."""
+        now = self._clock.now()
+        stale = frozenset(slug for slug, head in heads.items() if not head.is_fresh(now))
+        hour = int(now.timestamp() // 3600)
+        old = self._view
+        if old is None or changed:
+            models = [model for _, models in self._models.values() for model in models]
+            versions = ",".join(f"{slug}={version}" for slug, (version, _) in sorted(self._models.items()))
+            return view_of(models, versions=versions, heads=heads, health=health, stale=stale, hour=hour)
+        if (heads, health, stale, hour) == (old.heads, old.health, old.stale, old.hour):
+            return old
+        return replace(old, heads=heads, health=health, stale=stale, hour=hour)
+
+    async def _start_refresh(self, heads: Mapping[str, SnapshotHead]) -> None:
+        if self._starter is None or self._clock.monotonic() < self._start_at_s:
+            return
+        now = self._clock.now()
+        due = [slug for slug, head in heads.items() if not head.is_fresh(now)]
+        if heads and not due:
+            return
+        self._start_at_s = self._clock.monotonic() + 30.0
+        try:
+            await self._starter.start(due or None, force=False)
+        except HeadgateError as error:
+            self._log.warning("catalog.refresh_not_started", code=error.code)
+
+
+def pins_of(view: CatalogView) -> dict[str, tuple[str, int]]:
+    """What a cursor must remember to see this view's models again."""
+    versions = dict(part.split("=", 1) for part in view.versions.split(",") if part)
+    return {slug: (version, view.heads[slug].chunks) for slug, version in versions.items()}
+
+
+def view_of(
+    models: Iterable[ModelInfo],
+    *,
+    versions: str,
+    heads: Mapping[str, SnapshotHead],
+    health: Mapping[str, ProviderHealth],
+    stale: frozenset[str],
+    hour: int,
+) -> CatalogView:
+    """A view over these models, with its indexes."""
+    ordered = tuple(sorted(models, key=lambda model: model.id))
+    return CatalogView(
+        heads=heads,
+        health=health,
+        models=ordered,
+        versions=versions,
+        stale=stale,
+        hour=hour,
+        by_id={model.id: model for model in ordered},
+        by_canonical=_by_canonical(ordered),
+        by_bare_name=_by_bare_name(ordered),
+    )
+
+
+def _by_canonical(models: tuple[ModelInfo, ...]) -> dict[str, tuple[ModelInfo, ...]]:
+    groups: dict[str, list[ModelInfo]] = {}
+    for model in models:
+        groups.setdefault(model.canonical_id, []).append(model)
+    return {canonical: tuple(group) for canonical, group in groups.items()}
+
+
+def _by_bare_name(models: tuple[ModelInfo, ...]) -> dict[str, frozenset[str]]:
+    """Canonical ids by the last part of the id, so that a bare name is known to be ambiguous."""
+    names: dict[str, set[str]] = {}
+    for model in models:
+        names.setdefault(model.canonical_id.rpartition("/")[2], set()).add(model.canonical_id)
+        names.setdefault(model.native_id.rpartition("/")[2], set()).add(model.canonical_id)
+    return {name: frozenset(ids) for name, ids in names.items()}

@@ -1,0 +1,73 @@
+"""How the platform itself reaches each provider: its keys, and which providers it has."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from headgate.domain.secret import Secret
+from headgate.ports import Clock, SecretStore
+from headgate.providers.base import ProviderConfig
+from headgate.settings import Settings
+
+
+class PlatformKeys:
+    """Configurations by slug, kept for `secret_cache_s` seconds in the process."""
+
+    def __init__(
+        self,
+        secrets: SecretStore,
+        clock: Clock,
+        settings: Settings,
+        *,
+        known_slugs: Callable[[], Iterable[str]],
+        needs_key: Callable[[str], bool],
+    ) -> None:
+        self._secrets = secrets
+        self._clock = clock
+        self._settings = settings
+        self._known_slugs = known_slugs
+        self._needs_key = needs_key
+        self._cache: dict[str, tuple[float, ProviderConfig | None]] = {}
+
+    async def config(self, slug: str) -> ProviderConfig | None:
+        """The platform's configuration of a provider; None when it has none."""
+        if slug == "mock":
+            return ProviderConfig() if await self._mock_is_on() else None
+        return await self._stored(slug)
+
+    async def configured(self) -> list[str]:
+        """Slugs of the providers that the platform has, sorted."""
+        slugs = [slug for slug in self._known_slugs() if slug != "mock"]
+        found = [slug for slug in slugs if await self._stored(slug) is not None]
+        return sorted([*found, "mock"] if self._mock_wanted(found) else found)
+
+    def forget(self) -> None:
+        """The next look-up reads the store again."""
+        self._cache.clear()
+
+    async def _mock_is_on(self) -> bool:
+        if self._settings.mock != "auto":
+            return self._settings.mock == "on"
+        return "mock" in await self.configured()
+
+    def _mock_wanted(self, others: list[str]) -> bool:
+        return self._settings.mock == "on" or (self._settings.mock == "auto" and not others)
+
+    async def _stored(self, slug: str) -> ProviderConfig | None:
+        now_s = self._clock.monotonic()
+        cached = self._cache.get(slug)
+        if cached is not None and now_s < cached[0]:
+            return cached[1]
+        config = self._config_of(slug, await self._secrets.get(slug))
+        self._cache[slug] = (now_s + self._settings.secret_cache_s, config)
+        return config
+
+    def _config_of(self, slug: str, secret: Mapping[str, Secret] | None) -> ProviderConfig | None:
+        if not secret:
+            return None
+        key, base_url = secret.get("api_key"), secret.get("base_url")
+        if key is None and (base_url is None or self._needs_key(slug)):
+            return None
+        return ProviderConfig(
+            api_key=key,
+            base_url=None if base_url is None else base_url.reveal(),
+            timeout_s=self._settings.request_timeout_s,
+        )
