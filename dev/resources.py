@@ -15,8 +15,8 @@ _KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM", "VIRT
 _KEPT_PREFIXES = ("SSL_CERT_", "PYTHON")
 
 
-def isolate_environment(endpoint_url: str | None) -> None:
-    """Leaves this process an environment without keys, profiles or AWS accounts.
+def isolate_environment() -> None:
+    """Leaves this process, and those it starts, an environment without keys, profiles or AWS accounts.
 
     What a function needs is given to it. boto3 reads credentials and profiles from the process, so those are
     made ones here: nothing that runs locally can reach a real account.
@@ -25,8 +25,6 @@ def isolate_environment(endpoint_url: str | None) -> None:
         if name not in _KEPT and not name.startswith(_KEPT_PREFIXES):
             del os.environ[name]
     os.environ.update(aws_environment())
-    if endpoint_url is not None:
-        os.environ["AWS_ENDPOINT_URL"] = endpoint_url
 
 
 def aws_environment() -> dict[str, str]:

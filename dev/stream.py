@@ -14,7 +14,6 @@ from dev.template import REGION, StreamSpec
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
 
 BUSY_POLL_S = 0.1
 IDLE_POLL_S = 1.0
@@ -35,7 +34,7 @@ class TableStream:
     read nothing more once a failed transaction has put a copy in its place (5.2.5).
     """
 
-    def __init__(self, dynamodb: "DynamoDBClient", streams: "DynamoDBStreamsClient", table: str) -> None:
+    def __init__(self, dynamodb: "DynamoDBClient", streams: Any, table: str) -> None:
         self.table = table
         self.arn = dynamodb.describe_table(TableName=table)["Table"]["LatestStreamArn"]
         self._streams = streams

@@ -6,7 +6,7 @@ Of cron, `L`, `W` and `#` are refused here, and so is `at(…)`.
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dev.intrinsics import TemplateError
@@ -44,7 +44,7 @@ class Cron:
     months: frozenset[int]
     weekdays: frozenset[int] | None
     years: frozenset[int]
-    zone: ZoneInfo
+    zone: tzinfo
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first time after `moment` (aware), in UTC; None when there is none before the year 2200."""
@@ -85,12 +85,12 @@ def parse_schedule(expression: str, timezone: str = "UTC") -> Rate | Cron:
     if cron is None:
         raise TemplateError(f"{text} is no rate(…) or cron(…) with six fields")
     try:
-        return _cron(cron.groups(), ZoneInfo(timezone))
+        return _cron(cron.groups(), UTC if timezone == "UTC" else ZoneInfo(timezone))
     except (ValueError, ZoneInfoNotFoundError) as error:
         raise TemplateError(f"{text} in {timezone}: {error}") from error
 
 
-def _cron(fields: tuple[str, ...], zone: ZoneInfo) -> Cron:
+def _cron(fields: tuple[str, ...], zone: tzinfo) -> Cron:
     minutes, hours, days, months, weekdays, years = fields
     if (days == "?") == (weekdays == "?"):
         raise ValueError("exactly one of day-of-month and day-of-week must be ?")

@@ -1,5 +1,6 @@
 """Structured logs through Powertools: one JSON object per event on standard output."""
 
+import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,13 @@ class PowertoolsLog:
     def _logger(self) -> "Logger":
         from aws_lambda_powertools import Logger  # noqa: PLC0415 - lazily, see above
 
+        logging.logAsyncioTasks = False
         return Logger(
-            service=f"headgate-{self._function}", level=self._level, utc=True, log_record_order=["message"]
+            location=None,
+            service=f"headgate-{self._function}",
+            level=self._level,
+            utc=True,
+            log_record_order=["message"],
         )
 
     def info(self, event: str, **fields: Any) -> None:

@@ -154,6 +154,17 @@ class _Exchange:
         if self._started:
             raise ConnectionAbortedError(error.code)
         status, headers, body = render(error, path=self.path, request_id=self.request_id)
+        tell = self._config.log.warning if status >= 500 else self._config.log.info
+        tell(
+            "request.failed",
+            request_id=self.request_id,
+            method=self.scope["method"],
+            path=self.path[:200],
+            status=status,
+            code=error.code,
+            provider=error.provider,
+            detail=error.detail[:500],
+        )
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 

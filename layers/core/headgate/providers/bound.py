@@ -169,6 +169,21 @@ class BoundProvider:
             run = self._sender.run(deadline_s, "", on_attempt)
             await run.exchange(request, self.provider.parse_key_check)
 
+    async def check_list(self, *, deadline_s: float = KEY_CHECK_DEADLINE_S) -> bool:
+        """Asks for the list and reads no more than the answer's head; false where there is no list to ask for.
+
+        Raises as classified when it is refused or does not answer.
+        """
+        request = self.provider.build_list_models(self.config, None)
+        if request is None:
+            return False
+
+        async def head_only(response: WireResponse, _started_s: float) -> None:
+            await response.close()
+
+        await self._sender.run(deadline_s, "", None).send(request, head_only)
+        return True
+
     # -- chat ---------------------------------------------------------------------------------------------
 
     async def chat(
@@ -237,6 +252,11 @@ class ChatStream:
     def outcome(self) -> ChatOutcome:
         """What has been read so far."""
         return self._reader.outcome
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last events were read; one more `read` or `close` then counts the attempt."""
+        return self._complete
 
     async def read(self) -> list[StreamEvent]:
         """The next events, as many as came together; an empty list at the end, and from then on."""

@@ -15,7 +15,7 @@ from headgate.domain.catalog import (
     diff_models,
     merge_models,
 )
-from headgate.domain.errors import HeadgateError, ProviderFailed
+from headgate.domain.errors import GatewayFault, HeadgateError, ProviderFailed
 from headgate.domain.ids import new_id
 from headgate.ports import CatalogStore, Clock, Log
 from headgate.providers.bound import ModelListing
@@ -105,6 +105,10 @@ class CatalogRefresher:
             models = self._accept(listing, head)
         except HeadgateError as error:
             return await self._failed(slug, head, error)
+        except Exception as error:  # noqa: BLE001 - a plugin's code: it must not take the others down
+            self._log.error("provider.crashed", provider=slug, error=type(error).__name__)
+            fault = GatewayFault(f"The provider's own code failed: {type(error).__name__}.")
+            return await self._failed(slug, head, fault)
         fetch_ms = round((self._clock.monotonic() - started_s) * 1000)
         return await self._store_list(slug, head, listing, models, fetch_ms)
 
