@@ -1,6 +1,6 @@
-"""Prints template.yaml as CloudFormation gets it, after SAM's transform. Run by .venv-sam's Python, not imported.
+"""Prints template.yaml as CloudFormation gets it, after SAM's transform. Run by .venv-sam's Python.
 
-The code's places are swapped for S3 addresses first, as `sam package` does, because the transform takes no folder.
+The places of code are swapped for S3 addresses first, as `sam package` does: the transform takes no folder.
 """
 
 import json

@@ -1,0 +1,94 @@
+"""Who reads the environment, and what the template puts into it."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from dev.template import Stack
+from headgate.settings import from_environ
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted([*(ROOT / "layers/core/headgate").rglob("*.py"), *(ROOT / "functions").rglob("*.py")])
+THE_READER = ROOT / "layers/core/headgate/settings.py"
+
+
+class _Recorder(Mapping[str, str]):
+    """An empty environment that remembers what was asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _touches_environment(tree: ast.AST) -> bool:
+    names = {"environ", "environb", "getenv", "getenvb", "putenv"}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=attr, value=ast.Name(id="os")) if attr in names:
+                return True
+            case ast.ImportFrom(module="os", names=imported) if names & {item.name for item in imported}:
+                return True
+    return False
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_settings_alone_read_the_environment(path: Path) -> None:
+    assert _touches_environment(ast.parse(path.read_text())) is (path == THE_READER)
+
+
+def test_the_template_sets_nothing_that_settings_do_not_read(stack: Stack) -> None:
+    recorder = _Recorder()
+    from_environ("models", recorder)
+    for function in stack.functions:
+        ours = {name for name in function.environment if name.startswith("HEADGATE_")}
+        assert ours <= recorder.asked, function.name
+
+
+def test_settings_can_read_what_the_template_sets(stack: Stack) -> None:
+    for function in stack.functions:
+        settings = from_environ(function.name, function.environment)
+        assert settings.store == "aws"
+        assert settings.local is False
+        assert settings.mock == "off"
+        assert settings.stage_prefix in ("", "/live")
+
+
+def test_a_function_is_told_of_the_tables_it_may_use_and_of_no_other(stack: Stack) -> None:
+    tables = {
+        function.name: {
+            name.removeprefix("HEADGATE_").removesuffix("_TABLE").lower()
+            for name in function.environment
+            if name.endswith("_TABLE")
+        }
+        for function in stack.functions
+    }
+    assert tables == {
+        "models": {"catalog", "accounts"},
+        "generations": {"catalog", "accounts", "generations"},
+        "accounts": {"accounts"},
+        "health": {"catalog", "accounts"},
+        "refresh": {"catalog"},
+        "usage": {"catalog"},
+    }
+
+
+def test_no_key_stands_in_the_template(stack: Stack) -> None:
+    for function in stack.functions:
+        assert not [name for name in function.environment if name.endswith(("_API_KEY", "_TOKEN", "_SECRET"))]
+
+
+def test_no_stack_switches_on_what_only_the_local_runner_may(stack: Stack) -> None:
+    """Loopback addresses, chosen key texts: HEADGATE_LOCAL is the runner's to set, never a stack's."""
+    for function in stack.functions:
+        assert not {"HEADGATE_LOCAL", "HEADGATE_STORE", "AWS_ENDPOINT_URL"} & function.environment.keys()
