@@ -92,7 +92,7 @@ class Container:
         return AwsClients(
             region=self.settings.aws_region,
             endpoint_url=self.settings.aws_endpoint_url,
-            lambda_endpoint_url=self.settings.aws_lambda_endpoint_url,
+            endpoints={"lambda": self.settings.aws_lambda_endpoint_url},
             on_call=self._on_aws_call,
         )
 
@@ -124,9 +124,9 @@ class Container:
     def secrets(self) -> SecretStore:
         if self._adapters is not None:
             return self._adapters.secrets
-        from headgate.aws.secrets import AwsSecretStore  # noqa: PLC0415
+        from headgate.aws.secrets import SecretsManagerStore  # noqa: PLC0415
 
-        return AwsSecretStore(self.aws, prefix=self.settings.secret_prefix)
+        return SecretsManagerStore(self.aws, prefix=self.settings.secret_prefix)
 
     @cached_property
     def starter(self) -> RefreshStarter:

@@ -19,7 +19,7 @@ class PowertoolsLog:
     def _logger(self) -> "Logger":
         from aws_lambda_powertools import Logger  # noqa: PLC0415 - lazily, see above
 
-        logging.logAsyncioTasks = False
+        logging.logAsyncioTasks = False  # type: ignore[attr-defined]  # missing in the stubs
         return Logger(
             location=None,
             service=f"headgate-{self._function}",
