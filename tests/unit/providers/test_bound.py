@@ -489,6 +489,14 @@ async def test_without_a_key_check_nothing_is_asked() -> None:
     assert bench.transport.requests == []
 
 
+async def test_a_list_check_asks_for_the_list_and_reads_no_more_than_its_head() -> None:
+    bench = Bench(Answer(200, pieces=[asyncio.Event()]), Answer(401, b"no"))
+    assert await bench.bound.check_list()
+    assert bench.transport.responses[0].closed
+    with pytest.raises(ProviderRefused):
+        await bench.bound.check_list()
+
+
 # -- streams ----------------------------------------------------------------------------------------------
 
 
@@ -521,7 +529,9 @@ async def test_a_stream_read_to_its_last_event_leaves_the_connection_usable() ->
     bench = Bench(Answer.of_stream(b"one\n", b"END\n", b"\n"))
     stream = await bench.stream()
     await stream.read()
+    assert not stream.ended
     await stream.read()
+    assert stream.ended
     await stream.close()
     assert bench.transport.responses[0].finished
     assert bench.outcomes == [("succeeded", None)]

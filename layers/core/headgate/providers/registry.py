@@ -11,11 +11,11 @@ import inspect
 import pkgutil
 import random
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
-from headgate.domain.errors import GatewayFault, HeadgateError, InvalidRequest, NotFound, ProviderRefused
+from headgate.domain.errors import GatewayFault, InvalidRequest, NotFound, ProviderRefused
 from headgate.ports import Clock, HttpTransport
 from headgate.providers.base import CONTRACT_VERSION, Provider, ProviderConfig, ProviderSpec
 from headgate.providers.bound import BoundProvider
@@ -28,11 +28,6 @@ ALIASES = {"google": "gemini", "ollama": "custom", "vllm": "custom", "lmstudio":
 
 Configure = Callable[[str], Awaitable[ProviderConfig | None]]
 """The platform's configuration of a slug; None where it has none."""
-
-_IMPORT_FAULTS = (
-    ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, LookupError, OSError,
-    RuntimeError,
-)  # fmt: skip
 
 
 class DuplicateProvider(GatewayFault):
@@ -77,6 +72,7 @@ class ProviderRegistry:
         self._given: dict[str, ProviderConfig] = {}
         self._removed: set[str] = set()
         self._loaded: dict[str, Provider] = {}
+        self._broken: dict[str, str] = {}
         self._modules: set[str] = set()
         self._bound: dict[str, BoundProvider] = {}
         self._transports: dict[str, HttpTransport] = {}
@@ -91,8 +87,19 @@ class ProviderRegistry:
         return tuple(sorted(found - self._removed))
 
     def list(self) -> tuple[ProviderSpec, ...]:
-        """What each provider says of itself, by slug; imports them all. Raises BrokenProvider."""
-        return tuple(self.load(slug).spec for slug in self.known_slugs())
+        """What each provider says of itself, by slug; imports them all, and leaves out the broken ones."""
+        specs = []
+        for slug in self.known_slugs():
+            try:
+                specs.append(self.load(slug).spec)
+            except BrokenProvider:
+                continue  # told by `broken`; one bad plugin must not take the others along
+        return tuple(specs)
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """Why a provider can't be used, by slug, of those that were tried."""
+        return self._broken
 
     def has(self, name: str) -> bool:
         slug = canonical_slug(name)
@@ -108,13 +115,15 @@ class ProviderRegistry:
         slug = canonical_slug(name)
         if (loaded := self._loaded.get(slug)) is not None:
             return loaded
+        if slug in self._broken:
+            raise BrokenProvider(self._broken[slug], provider=slug)
         if not self.has(slug):
             raise NotFound(f"There is no provider {slug!r}. Known: {', '.join(self.known_slugs())}.")
-        registered = self._registered.get(slug)
-        if isinstance(registered, Provider):
-            instance = registered
-        else:
-            instance = (registered or self._find_class(slug))()
+        try:
+            instance = self._make(slug)
+        except BrokenProvider as error:
+            self._broken[slug] = error.detail
+            raise
         self._loaded[slug] = instance
         return instance
 
@@ -158,6 +167,7 @@ class ProviderRegistry:
 
     def _forget(self, slug: str) -> None:
         self._loaded.pop(slug, None)
+        self._broken.pop(slug, None)
         self._bound.pop(slug, None)
         self._transports.pop(slug, None)
 
@@ -236,6 +246,7 @@ class ProviderRegistry:
             sys.modules.pop(module, None)
         self._modules.clear()
         self._loaded.clear()
+        self._broken.clear()
         self._bound.clear()
         self._transports.clear()
         self._removed.clear()
@@ -273,18 +284,24 @@ class ProviderRegistry:
             self._plugins = points
         return self._plugins
 
+    def _make(self, slug: str) -> Provider:
+        registered = self._registered.get(slug)
+        if isinstance(registered, Provider):
+            return registered
+        try:
+            return (registered or self._find_class(slug))()
+        except BrokenProvider:
+            raise
+        except Exception as error:  # the edge to code that is not ours: it may raise anything
+            raise BrokenProvider(
+                f"The provider {slug!r} can't be loaded: {type(error).__name__}.", provider=slug
+            ) from error
+
     def _find_class(self, slug: str) -> type[Provider]:
         name = f"{self._package}.{slug}"
         if slug not in self._builtin_slugs():
             name = self._plugin_points()[slug].module
-        try:
-            module = importlib.import_module(name)
-        except HeadgateError:
-            raise
-        except _IMPORT_FAULTS as error:
-            raise BrokenProvider(
-                f"The provider {slug!r} can't be imported: {type(error).__name__}."
-            ) from error
+        module = importlib.import_module(name)
         self._modules.add(name)
         cls = _only_class(module, slug)
         if _check_class(cls) != slug:
