@@ -1,18 +1,19 @@
 """The chat completions dialect, as OpenAI wrote it and everyone else speaks it.
 
-A provider that speaks it is a subclass with a `spec`, and overrides the four hooks where it differs:
-`models_query`, `parse_model`, `classify_vendor`, `adjust_chat_body`.
+https://platform.openai.com/docs/api-reference/chat (2026-11-20). A provider that speaks it is a subclass with
+a `spec`, and overrides the hooks where it differs: `models_query`, `gateway_fields`, `parse_model`,
+`classify_vendor`, `describe_error`, `read_usage`, `adjust_chat_body`.
 """
 
+import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-import orjson
-
 from headgate.domain.catalog import ModelInfo
 from headgate.domain.errors import HeadgateError, ProviderFailed
+from headgate.domain.generation import Usage
 from headgate.ports import WireRequest
 from headgate.providers.base import (
     ChatAnswer,
@@ -23,9 +24,15 @@ from headgate.providers.base import (
     Provider,
     ProviderConfig,
 )
+from headgate.providers.dialects import listing, openai_answers, openai_errors
+from headgate.providers.dialects.canonical import canonical_id
+from headgate.providers.dialects.openai_stream import OpenAIStreamReader, StreamRules
 
-GATEWAY_FIELDS = frozenset({"models", "provider", "routing", "cache", "webhook", "deadline_s"})
+GATEWAY_FIELDS = frozenset({"models", "provider", "routing", "cache"})
 """Fields of a chat request that Headgate itself consumes; no provider gets them unless it says so."""
+
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError)
+"""What reading a bad list entry raises; the last two are dates and prices out of range."""
 
 
 class OpenAICompatible(Provider):
@@ -41,33 +48,42 @@ class OpenAICompatible(Provider):
     # -- what a provider overrides ------------------------------------------------------------------------
 
     def parse_model(self, entry: Mapping[str, Any]) -> ModelInfo | None:
-        """One entry of the list; None leaves it out on purpose.
+        """One entry of the list; None leaves it out on purpose. Fractions in it are Decimal, exactly as sent.
 
-        Raises ValueError, KeyError or TypeError for an entry that can't be read: it is dropped with the reason.
+        Raises ValueError, KeyError or TypeError for an entry that can't be read: it is dropped and noted.
         """
-        native_id = entry["id"]
-        if not isinstance(native_id, str) or not native_id:
-            raise ValueError("id is not a text")
-        created = entry.get("created")
+        native_id = listing.read_id(entry)
+        modality = listing.modality_of_name(native_id)
         return ModelInfo(
             id=f"{self.spec.slug}/{native_id}",
-            canonical_id=native_id if "/" in native_id else f"{self.spec.slug}/{native_id}",
+            canonical_id=canonical_id(self.spec.slug, native_id),
             provider=self.spec.slug,
             name=native_id,
-            capabilities=frozenset({"streaming"}),
-            created_at=datetime.fromtimestamp(created, UTC) if isinstance(created, int) and created else None,
+            modality=modality,
+            output_modalities=listing.OUTPUTS[modality],
+            created_at=listing.read_moment(entry.get("created")),
         )
 
     def classify_vendor(
         self, status: int, error: Mapping[str, Any], headers: Mapping[str, str]
     ) -> HeadgateError | None:
-        """What this vendor alone means by a status and error; None leaves it to the table.
+        """What this vendor alone means by a status and an error; None leaves it to the table.
 
-        error: the error object, whatever it was wrapped in; its `message` is always a str. The caller of this
-        hook cleans the detail and fills in provider, request id and Retry-After.
+        status: 200 for an error inside a 200 that names none. error: the error object, whatever it was
+        wrapped in; its `message` is always a str. Afterwards the detail of what is returned is cleaned, and
+        provider, request id, Retry-After and `may_have_run` are filled in.
         """
         del status, error, headers
         return None
+
+    def describe_error(self, error: Mapping[str, Any]) -> str:
+        """The provider's reason, in its own words; it is cleaned afterwards."""
+        message = error["message"]
+        return message if isinstance(message, str) else ""
+
+    def read_usage(self, usage: Mapping[str, Any]) -> Usage:
+        """Tokens in our convention. Fractions are Decimal, exactly as sent."""
+        return openai_answers.read_usage(usage)
 
     def adjust_chat_body(self, body: dict[str, Any]) -> dict[str, Any]:
         """The body as this vendor wants it, last thing before it is sent. `body` may be changed in place."""
@@ -76,26 +92,76 @@ class OpenAICompatible(Provider):
     # -- catalogue ----------------------------------------------------------------------------------------
 
     def build_list_models(self, config: ProviderConfig, page: str | None) -> WireRequest | None:
-        """One page, and no second, unless a provider overrides this."""
+        """The whole list in one page, unless a provider overrides this."""
         del page
         if self.spec.models_path is None:
             return None
         query = f"?{urlencode(self.models_query)}" if self.models_query else ""
-        url = f"{self.base_url(config)}{self.spec.models_path}{query}"
-        return WireRequest(
-            method="GET", url=url, headers=self.headers(config), idempotent=True, guarded=config.guarded
-        )
+        return self._get(f"{self.spec.models_path}{query}", config)
 
     def parse_list_models(self, body: bytes) -> ModelPage:
-        raise NotImplementedError
+        """`{"data": […]}`, or the bare list. A 200 that holds an error raises what that means."""
+        entries = self._read_list(body)
+        models: list[ModelInfo] = []
+        dropped: list[str] = []
+        for position, entry in enumerate(entries):
+            try:
+                if not isinstance(entry, dict):
+                    raise TypeError("is not an object")
+                model = self.parse_model(entry)
+            except _UNREADABLE as error:
+                name = entry.get("id") if isinstance(entry, dict) else None
+                label = openai_errors.clean_reason(str(name)) if name else f"entry {position}"
+                dropped.append(f"{label[:100]}: {_why(error)}")
+            else:
+                if model is not None:
+                    models.append(model)
+        return ModelPage(models=tuple(models), dropped=tuple(dropped))
+
+    def _read_list(self, body: bytes) -> list[Any]:
+        try:
+            value = json.loads(
+                openai_answers.trim(body).decode(), parse_float=Decimal, parse_constant=lambda _: None
+            )
+        except (ValueError, RecursionError):
+            raise self._no_list() from None
+        if isinstance(value, dict) and value.get("error"):
+            raise self._error_inside(value)
+        entries = value.get("data") if isinstance(value, dict) else value
+        if not isinstance(entries, list):
+            raise self._no_list()
+        return entries
+
+    def _no_list(self) -> ProviderFailed:
+        return ProviderFailed(
+            f"{self.spec.name} answered with something that is no list of models.",
+            code="provider_protocol",
+            provider=self.spec.slug,
+        )
+
+    # -- key check ----------------------------------------------------------------------------------------
 
     def build_key_check(self, config: ProviderConfig) -> WireRequest | None:
-        """The path the spec names; else None."""
-        if self.spec.key_check_path is None:
-            return None
-        url = f"{self.base_url(config)}{self.spec.key_check_path}"
+        """The path that the spec names; None where it names none."""
+        path = self.spec.key_check_path
+        return None if path is None else self._get(path, config)
+
+    def parse_key_check(self, body: bytes) -> None:
+        """Raises what an error inside the 200 means."""
+        try:
+            value = openai_answers.read_json(openai_answers.trim(body))
+        except openai_answers.AnswerError:
+            return
+        if isinstance(value, dict) and value.get("error"):
+            raise self._error_inside(value)
+
+    def _get(self, path: str, config: ProviderConfig) -> WireRequest:
         return WireRequest(
-            method="GET", url=url, headers=self.headers(config), idempotent=True, guarded=config.guarded
+            method="GET",
+            url=f"{self.base_url(config)}{path}",
+            headers=self.headers(config),
+            idempotent=True,
+            guarded=config.guarded,
         )
 
     # -- chat ---------------------------------------------------------------------------------------------
@@ -104,23 +170,90 @@ class OpenAICompatible(Provider):
         """The caller's body with the provider's own model id; unknown fields stay."""
         body = {key: value for key, value in call.body.items() if key not in self.gateway_fields}
         body["model"] = call.model
+        if call.stream or "stream" in body:
+            body["stream"] = call.stream
+        if not self.spec.sends_stream_options:
+            body.pop("stream_options", None)
+        elif call.stream:
+            options = body.get("stream_options")
+            others = options if isinstance(options, Mapping) else {}
+            body["stream_options"] = {**others, "include_usage": True}
         headers = self.headers(config)
         headers["content-type"] = "application/json"
+        if call.stream:
+            headers["accept"] = "text/event-stream"
         return WireRequest(
             method="POST",
             url=f"{self.base_url(config)}/chat/completions",
             headers=headers,
-            body=orjson.dumps(self.adjust_chat_body(body)),
+            body=openai_answers.write_json(self.adjust_chat_body(body)),
             guarded=config.guarded,
         )
 
     def parse_chat(self, body: bytes, price: PriceUsage) -> ChatAnswer:
-        raise NotImplementedError
+        """The body as it came, but for `usage.cost`, which is added where it is known and not there yet."""
+        body = openai_answers.trim(body)
+        answer = openai_answers.read_answer(body)
+        if answer.get("error"):
+            raise self._error_inside(answer)
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or not choices or not all(isinstance(c, dict) for c in choices):
+            raise openai_answers.malformed("has no choices")
+        for choice in choices:
+            if choice.get("error") or choice.get("finish_reason") == "error":
+                raise self._error_inside(choice)
+        usage, reported = None, answer.get("usage")
+        if isinstance(reported, Mapping):
+            usage = self.read_usage(openai_answers.exact_usage(body, reported))
+            cost_usd = price(usage) if reported.get("cost") is None else None
+            if cost_usd is not None:
+                body = openai_answers.add_cost(body, reported, cost_usd)
+        return ChatAnswer(body=body, outcome=openai_answers.read_outcome(choices[0], usage))
 
     def read_chat_stream(self, call: ChatCall, price: PriceUsage) -> ChatStreamReader:
-        raise NotImplementedError
+        """See OpenAIStreamReader for what is handed on and how."""
+        return OpenAIStreamReader(
+            StreamRules(
+                price=price,
+                judge=self._error_inside,
+                read_usage=self.read_usage,
+                include_usage=call.include_usage,
+            )
+        )
 
     # -- errors -------------------------------------------------------------------------------------------
 
     def classify_error(self, status: int, headers: Mapping[str, str], body: bytes) -> HeadgateError:
-        return ProviderFailed(f"HTTP {status}", provider=self.spec.slug)
+        """Complete: every status gives an error, never `internal`. See `openai_errors.judge`."""
+        return self._classify(status, headers, openai_errors.read_error(body))
+
+    def _error_inside(self, value: Any) -> HeadgateError:
+        """What an error inside a 200 means: what it would mean with the status that it names, if it does."""
+        error = openai_errors.error_object(value)
+        return self._classify(openai_errors.status_inside(error), {}, error)
+
+    def _classify(
+        self, status: int | None, headers: Mapping[str, str], error: Mapping[str, Any]
+    ) -> HeadgateError:
+        verdict = openai_errors.judge(status, error)
+        found = self.classify_vendor(status or 200, error, headers)
+        if found is None:
+            reason = openai_errors.clean_reason(self.describe_error(error))
+            answered = f"{self.spec.name} answered {status}" if status else f"{self.spec.name} failed"
+            detail = f"{answered}: {reason}" if reason else f"{answered} without a reason."
+            found = openai_errors.error_of_code(verdict.code, detail, may_have_run=verdict.may_have_run)
+        else:
+            found.detail = openai_errors.clean_reason(found.detail) or f"{self.spec.name} gave no reason."
+            found.args = (found.detail,)
+            found.may_have_run = found.may_have_run or (status is not None and verdict.may_have_run)
+        found.provider = self.spec.slug
+        found.provider_request_id = found.provider_request_id or openai_errors.request_id(headers)
+        if found.retry_after_s is None and status is not None:
+            found.retry_after_s = openai_errors.retry_after_s(headers)
+        return found
+
+
+def _why(error: Exception) -> str:
+    """Why an entry is left out, in one short line."""
+    said = f"{error.args[0]} is missing" if isinstance(error, KeyError) and error.args else str(error)
+    return openai_errors.clean_reason(said)[:200] or type(error).__name__
