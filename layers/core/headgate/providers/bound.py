@@ -170,7 +170,7 @@ class BoundProvider:
             await run.exchange(request, self.provider.parse_key_check)
 
     async def check_list(self, *, deadline_s: float = KEY_CHECK_DEADLINE_S) -> bool:
-        """Asks for the list and reads no more than the answer's head; false where there is no list to ask for.
+        """Asks for the list and reads no more than the head of the answer; false where there is no list.
 
         Raises as classified when it is refused or does not answer.
         """
