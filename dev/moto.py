@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dev.servers import CannotServe
+
 ROOT = Path(__file__).resolve().parent.parent
 
 _START_S = 20.0
@@ -38,16 +40,19 @@ class Moto:
     def pid(self) -> int:
         return self._process.pid
 
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
     async def ready(self) -> str:
-        """The endpoint's URL, once it answers. Raises RuntimeError when the process ends or says nothing."""
+        """The endpoint's URL, once it answers. Raises CannotServe when the process ends or says nothing."""
         assert self._process.stdout is not None
         try:
             async with asyncio.timeout(_START_S):
                 line = await asyncio.to_thread(self._process.stdout.readline)
         except TimeoutError:
-            raise RuntimeError(f"moto did not start within {_START_S:.0f} s") from None
+            raise CannotServe(f"moto did not start within {_START_S:.0f} s") from None
         if not line.strip().isdigit():
-            raise RuntimeError("moto could not start; its own message stands above")
+            raise CannotServe("moto could not start; its own message stands above")
         self.endpoint_url = f"http://127.0.0.1:{line.strip()}"
         return self.endpoint_url
 

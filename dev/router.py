@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headgate.domain.errors import NotFound
 from headgate.http.edge import Edge, EdgeConfig
+from headgate.settings import BUFFERED_BODY_BYTES
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -75,7 +76,9 @@ class Router:
     def __init__(self, routes: Routes, apps: Iterable["ASGIApp"], log: "Log") -> None:
         self._find = routes.find
         self._apps = tuple(apps)
-        self._unknown = Edge(_refuse, configured=EdgeConfig(log))
+        config = EdgeConfig(log)
+        config.configure(log=log, cors_origins=["*"], limit_bytes=BUFFERED_BODY_BYTES)
+        self._unknown = Edge(_refuse, config=config, prepare=lambda: None)
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] == "http":
