@@ -22,7 +22,8 @@ async def keep_schedule(
 ) -> None:
     """Calls the function with the schedule's input whenever it is due, until cancelled or never due again.
 
-    A rate fires at once too, as a new one does on AWS. A run that is due while the last one is still going is
+    A rate fires at once too, as one without a start date does on AWS
+    (https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html, 2026-11-20). A run that is due while the last one is still going is
     left out. A failure is reported, and the next run is the retry.
     """
     timetable = parse_schedule(spec.expression, spec.timezone)

@@ -1,6 +1,6 @@
 """Lambda's Invoke call over loopback, for functions (and, through boto3, anything else) that start functions.
 
-https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (read 2026-11-20).
+https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (2026-11-20).
 """
 
 import asyncio

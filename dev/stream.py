@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dev.intrinsics import TemplateError
+from dev.filters import Filters
 from dev.invocation import FunctionFailed
 from dev.template import REGION, StreamSpec
 
@@ -98,10 +98,10 @@ type Invoke = Callable[[bytes], Awaitable[bytes]]
 
 
 class StreamConsumer:
-    """Gives every record to the function, in order, at least once.
+    """Gives every record that its filters let through to the function, in order, at least once.
 
     A batch that fails is given again, with growing pauses, as often as the template allows; then it is
-    reported and passed over.
+    reported and passed over. Where the template bisects, its halves go their own ways.
     """
 
     def __init__(
@@ -112,18 +112,25 @@ class StreamConsumer:
         *,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        if spec.filters:
-            raise TemplateError(f"{spec.name}: FilterCriteria are not run locally; filter in the function")
         self._spec = spec
+        self._filters = Filters(spec.filters)
         self._invoke = invoke
         self._report = report
         self._sleep = sleep
 
     async def deliver(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Returns when the records are done with."""
+        """Returns when the records are done with. Raises TemplateError for a filter it can't judge."""
+        await self._deliver([record for record in records if self._filters.let_through(record)])
+
+    async def _deliver(self, records: Sequence[Mapping[str, Any]]) -> None:
         pause_s, tries, left = _RETRY_FIRST_S, 0, records
         while left:
             again = await self._give(left)
+            if self._spec.bisects and len(again) == len(left) > 1:
+                middle = len(left) // 2
+                await self._deliver(left[:middle])
+                await self._deliver(left[middle:])
+                return
             tries = tries + 1 if len(again) == len(left) else 0
             left = again
             if left and 0 <= self._spec.retries < tries:

@@ -40,7 +40,8 @@ class ScheduleSpec:
 class StreamSpec:
     """One DynamoDB event. table: its physical name. retries: -1 is until the record is too old (24 hours).
 
-    reports_failures: the function answers with `batchItemFailures`. filters: of all patterns, one must match.
+    reports_failures: the function answers with `batchItemFailures`. bisects: a failed batch is cut in two.
+    filters: patterns of which one must match, as JSON texts.
     """
 
     name: str
@@ -48,7 +49,7 @@ class StreamSpec:
     batch_size: int = 100
     retries: int = -1
     reports_failures: bool = False
-    from_start: bool = True
+    bisects: bool = False
     filters: tuple[str, ...] = ()
 
 
@@ -247,7 +248,7 @@ def _stream(name: str, event: Mapping[str, Any]) -> StreamSpec:
         batch_size=int(event.get("BatchSize", 100)),
         retries=int(event.get("MaximumRetryAttempts", -1)),
         reports_failures="ReportBatchItemFailures" in event.get("FunctionResponseTypes", ()),
-        from_start=event.get("StartingPosition") != "LATEST",
+        bisects=bool(event.get("BisectBatchOnFunctionError", False)),
         filters=tuple(item["Pattern"] for item in event.get("FilterCriteria", {}).get("Filters", ())),
     )
 

@@ -1,6 +1,6 @@
 """When EventBridge Scheduler's `rate(…)` and `cron(…)` expressions fire. Pure.
 
-The syntax: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html (read 2026-11-20).
+The syntax: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html (2026-11-20).
 Of cron, `L`, `W` and `#` are refused here, and so is `at(…)`.
 """
 

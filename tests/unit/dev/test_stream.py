@@ -6,13 +6,13 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from dev.intrinsics import TemplateError
 from dev.invocation import FunctionFailed
 from dev.moto import Moto
 from dev.resources import client, create_tables
@@ -37,7 +37,9 @@ TABLE = TableSpec(
 class Keeper:
     """A function that keeps what it gets. refuses: sequence numbers to fail on, as often as said."""
 
-    def __init__(self, refuses: dict[str, int] | None = None, *, crashes: int = 0) -> None:
+    def __init__(
+        self, refuses: dict[str, int] | None = None, *, crashes: int = 0, breaks_on: str = ""
+    ) -> None:
         self.batches: list[list[str]] = []
         self.kept: list[str] = []
         self.events: list[Any] = []
@@ -45,6 +47,7 @@ class Keeper:
         self.pauses: list[float] = []
         self._refuses = refuses or {}
         self._crashes = crashes
+        self._breaks_on = breaks_on
         self._more = asyncio.Event()
 
     async def invoke(self, payload: bytes) -> bytes:
@@ -52,6 +55,8 @@ class Keeper:
         self.events.append(event)
         numbers = [record["dynamodb"]["SequenceNumber"] for record in event["Records"]]
         self.batches.append(numbers)
+        if self._breaks_on in numbers:
+            raise FunctionFailed("Broken", "no luck")
         if self._crashes:
             self._crashes -= 1
             raise FunctionFailed("Broken", "no luck")
@@ -110,9 +115,19 @@ async def test_records_are_given_up_after_the_templates_retries_and_that_is_said
     assert keeper.reports == ["gave up on 1 records"]
 
 
-async def test_filters_are_refused_rather_than_ignored() -> None:
-    with pytest.raises(TemplateError, match="FilterCriteria"):
-        Keeper().consumer(StreamSpec(name="Keep.Changes", table="things", filters=("{}",)))
+async def test_only_what_the_filters_let_through_is_given() -> None:
+    keeper = Keeper()
+    spec = replace(SPEC, filters=('{"dynamodb":{"SequenceNumber":["1","3"]}}',))
+    await keeper.consumer(spec).deliver(records("1", "2", "3"))
+    await keeper.consumer(spec).deliver(records("2"))
+    assert keeper.batches == [["1", "3"]]
+
+
+async def test_a_bisected_batch_loses_only_the_record_that_breaks_it() -> None:
+    keeper = Keeper(breaks_on="3")
+    await keeper.consumer(replace(SPEC, bisects=True)).deliver(records("1", "2", "3", "4"))
+    assert keeper.kept == ["1", "2", "4"]
+    assert keeper.reports[-1] == "gave up on 1 records"
 
 
 @pytest.fixture(scope="module")
