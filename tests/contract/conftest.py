@@ -112,12 +112,12 @@ def _admin(_session_aws: Aws) -> Iterator[Any]:
 
 @pytest.fixture
 def make_table(_admin: Any) -> Iterator[Callable[[str], str]]:
-    """Creates a table of a kind under a name of its own, for this test; gives the name."""
+    """Creates a table of the template under a name of its own, for this test; gives the name."""
     made: list[str] = []
 
-    def make(kind: str) -> str:
-        name = f"{kind}-{uuid.uuid4().hex[:8]}"
-        _admin.create_table(**create_table_request(kind, name))
+    def make(logical_id: str) -> str:
+        name = f"{logical_id}-{uuid.uuid4().hex[:8]}"
+        _admin.create_table(**create_table_request(logical_id, name))
         made.append(name)
         return name
 
@@ -131,7 +131,7 @@ def catalog(request: pytest.FixtureRequest, clock: ManualClock) -> CatalogStore:
     if request.param == "memory":
         return MemoryCatalogStore(clock)
     aws, make_table = request.getfixturevalue("aws"), request.getfixturevalue("make_table")
-    return DynamoCatalogStore(aws.clients, make_table("catalog"), clock)
+    return DynamoCatalogStore(aws.clients, make_table("CatalogTable"), clock)
 
 
 @pytest.fixture(params=KINDS)
@@ -139,7 +139,7 @@ def accounts(request: pytest.FixtureRequest) -> AccountStore:
     if request.param == "memory":
         return MemoryAccountStore()
     aws, make_table = request.getfixturevalue("aws"), request.getfixturevalue("make_table")
-    return DynamoAccountStore(aws.clients, make_table("accounts"))
+    return DynamoAccountStore(aws.clients, make_table("AccountsTable"))
 
 
 @pytest.fixture(params=KINDS)
@@ -147,7 +147,7 @@ def generations(request: pytest.FixtureRequest, clock: ManualClock) -> Generatio
     if request.param == "memory":
         return MemoryGenerationStore(clock)
     aws, make_table = request.getfixturevalue("aws"), request.getfixturevalue("make_table")
-    return DynamoGenerationStore(aws.clients, make_table("generations"), clock)
+    return DynamoGenerationStore(aws.clients, make_table("GenerationsTable"), clock)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -32,7 +32,10 @@ class DynamoAccountStore:
         for tries in range(_TRIES):
             try:
                 return await self._put_key(key)
-            except TransactionCancelled:
+            except TransactionCancelled as cancelled:
+                changed = any(cancelled.failed_condition(action) is not None for action in (0, 1))
+                if not changed and not cancelled.is_passing:
+                    raise GatewayFault("The store refused to keep a key") from cancelled
                 await asyncio.sleep(pause_s(tries))
         raise GatewayFault.unavailable("The store")
 

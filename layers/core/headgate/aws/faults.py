@@ -32,6 +32,12 @@ _OUR_MISTAKES = frozenset(
 """Codes that say the request itself is wrong, so that sending it again later is no use."""
 
 
+_CONDITION = "ConditionalCheckFailed"
+_CONTENTION = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+"""Codes of a cancelled transaction's reasons.
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html (2026-11-20)"""
+
+
 class ConditionFailed(Exception):
     """A conditional write did not happen. `item`: what is stored there, as DynamoDB wrote it."""
 
@@ -54,6 +60,16 @@ class TransactionCancelled(Exception):
     def __init__(self, reasons: tuple[Cancellation, ...]) -> None:
         super().__init__("the transaction was cancelled")
         self.reasons = reasons
+
+    def failed_condition(self, action: int) -> Cancellation | None:
+        """The reason of this action, if it is that its condition did not hold."""
+        reason = self.reasons[action] if action < len(self.reasons) else None
+        return reason if reason is not None and reason.code == _CONDITION else None
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether others were in the way, so that the same transaction may succeed in a moment."""
+        return any(reason.code in _CONTENTION for reason in self.reasons)
 
 
 class NoSuchSecret(Exception):

@@ -15,7 +15,6 @@ from headgate.ports import Clock, RateWindow
 
 OWNER_INDEX = "by_owner"
 _TRIES = 6
-_CONTENTION = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 _NEW = When("attribute_not_exists(#pk)")
 _FIRST_LOOK = 100
 _LONGEST_LOOK = 4_000
@@ -105,12 +104,12 @@ class DynamoGenerationStore:
             try:
                 return await self._table.transact(put, count)
             except TransactionCancelled as cancelled:
-                exists, full = (*cancelled.reasons, None, None)[:2]
-                if exists is not None and exists.code == "ConditionalCheckFailed":
+                exists = cancelled.failed_condition(0)
+                if exists is not None:
                     raise ConditionFailed(exists.item) from cancelled
-                if full is not None and full.code == "ConditionalCheckFailed":
+                if cancelled.failed_condition(1) is not None:
                     raise self._used_up(rate) from cancelled
-                if not any(reason.code in _CONTENTION for reason in cancelled.reasons):
+                if not cancelled.is_passing:
                     raise GatewayFault("The store refused to begin a generation") from cancelled
             await asyncio.sleep(pause_s(tries))
         raise GatewayFault.unavailable("The counter of this key's requests")

@@ -6,7 +6,7 @@ from headgate.testing.faults import Faulty
 
 
 class MemoryAccountStore(Faulty):
-    """Keys by hash and by id. An id under a new hash replaces the old hash, which is then unknown."""
+    """Keys by hash and by id, one to one: what a put takes the id or the hash from is forgotten."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -19,9 +19,10 @@ class MemoryAccountStore(Faulty):
 
     async def put_key(self, key: ApiKey) -> None:
         self.check_fault()
-        before = self._by_id.get(key.id)
-        if before is not None:
-            self._by_hash.pop(before.hash, None)
+        for before in (self._by_id.get(key.id), self._by_hash.get(key.hash)):
+            if before is not None:
+                self._by_hash.pop(before.hash, None)
+                self._by_id.pop(before.id, None)
         self._by_id[key.id] = key
         self._by_hash[key.hash] = key
 

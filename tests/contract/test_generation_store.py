@@ -1,0 +1,253 @@
+"""What services may rely on of any store of generations."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from headgate.domain.errors import Conflict, InvalidRequest, LimitReached
+from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
+from headgate.ports import GenerationStore, RateWindow
+from headgate.testing.memory import ManualClock
+from tests.contract.values import NOON, generation
+
+DONE = GenerationStatus.SUCCEEDED
+
+
+async def walk(
+    store: GenerationStore, filters: Mapping[str, str] | None = None, *, limit: int = 3, owner: str = "ada"
+) -> list[list[str]]:
+    """The ids of each page."""
+    pages, cursor = [], None
+    while True:
+        records, cursor = await store.list_by_owner(owner, filters=filters or {}, limit=limit, cursor=cursor)
+        pages.append([record.id for record in records])
+        if cursor is None:
+            return pages
+
+
+def finished(record: GenerationRecord, **fields: object) -> GenerationRecord:
+    done = {"status": DONE, "completed_at": record.created_at + timedelta(seconds=1.5), **fields}
+    return replace(record, **done)  # type: ignore[arg-type]
+
+
+async def test_an_unknown_generation_is_none(generations: GenerationStore) -> None:
+    assert await generations.get("gen_none") is None
+    assert await walk(generations) == [[]]
+
+
+async def test_what_is_begun_and_finished_is_read_back_as_it_was(generations: GenerationStore) -> None:
+    metadata = {"scene_id": "s", "n": [1, None]}
+    record = generation(1, requested_model="gpt", project_id="prj_1", metadata=metadata)
+    await generations.begin(record)
+    assert await generations.get(record.id) == record
+    done = finished(
+        record,
+        model="openai/gpt",
+        provider="openai",
+        connection_id="con_1",
+        started_at=NOON + timedelta(microseconds=1),
+        output={"text": "Grüße", "finish_reason": "stop", "parts": [{"a": 1.5}]},
+        usage=Usage(input_tokens=10, output_tokens=0, cost_usd=Decimal("0.000012300")),
+        cost_estimated_nanousd=0,
+        cost_charged_nanousd=12_300,
+        attempts=(
+            Attempt(
+                provider="gemini", model="m", outcome="failed", code="provider_overloaded", latency_ms=12
+            ),
+            Attempt(provider="openai", model="gpt", outcome="succeeded"),
+        ),
+        error={"code": "x", "detail": None},
+        expires_at=NOON + timedelta(days=30),
+    )
+    await generations.finish(done)
+    assert await generations.get(record.id) == done
+
+
+async def test_beginning_the_same_record_again_is_fine(generations: GenerationStore) -> None:
+    record = generation(1)
+    await generations.begin(record)
+    await generations.begin(record)
+    assert await walk(generations) == [[record.id]]
+
+
+async def test_another_record_of_the_same_id_is_a_conflict(generations: GenerationStore) -> None:
+    record = generation(1)
+    await generations.begin(record)
+    with pytest.raises(Conflict):
+        await generations.begin(replace(record, requested_model="other"))
+    with pytest.raises(Conflict):
+        await generations.begin(replace(record, requested_model="other"), rate=window(5))
+    assert await generations.get(record.id) == record
+
+
+async def test_finishing_again_replaces_the_outcome(generations: GenerationStore) -> None:
+    record = generation(1)
+    await generations.begin(record)
+    await generations.finish(finished(record, output={"text": "one"}))
+    await generations.finish(finished(record, output={"text": "two"}))
+    found = await generations.get(record.id)
+    assert found is not None
+    assert found.output == {"text": "two"}
+
+
+@pytest.mark.parametrize("kilobytes", [1, 5, 260, 700])
+async def test_no_output_is_too_large_to_be_kept(generations: GenerationStore, kilobytes: int) -> None:
+    noise = random.Random(kilobytes).randbytes(kilobytes * 500).hex()
+    record = generation(1, metadata={"scene": "s" * 2000})
+    await generations.begin(record)
+    done = finished(record, output={"text": noise})
+    await generations.finish(done)
+    assert await generations.get(record.id) == done
+    listed, _ = await generations.list_by_owner("ada", filters={}, limit=5, cursor=None)
+    assert listed == [done]
+
+
+async def test_metadata_larger_than_an_item_is_kept(generations: GenerationStore) -> None:
+    noise = random.Random(3).randbytes(300_000).hex()
+    record = generation(1, metadata={"notes": noise})
+    await generations.begin(record)
+    assert await generations.get(record.id) == record
+    done = finished(record, metadata={"notes": noise + "!"})
+    await generations.finish(done)
+    assert await generations.get(record.id) == done
+
+
+async def test_an_expired_record_is_gone(generations: GenerationStore, clock: ManualClock) -> None:
+    clock.jump_to(NOON)
+    short = generation(1, expires_at=NOON + timedelta(hours=1))
+    long = generation(2, expires_at=NOON + timedelta(days=1))
+    for record in (short, long, generation(3)):
+        await generations.begin(record)
+    clock.advance(3600)
+    assert await generations.get(short.id) is None
+    assert await generations.get(long.id) == long
+    assert await walk(generations, limit=1) == [["gen_0003"], ["gen_0002"]]
+
+
+def window(limit: int, *, minute: int = 0, key: str = "key_1") -> RateWindow:
+    ends = NOON + timedelta(minutes=minute + 1)
+    return RateWindow(name=f"{key}#{minute}", limit=limit, expires_at=ends)
+
+
+async def test_a_window_lets_through_as_many_as_its_limit(
+    generations: GenerationStore, clock: ManualClock
+) -> None:
+    clock.jump_to(NOON + timedelta(seconds=12))
+    for number in range(3):
+        await generations.begin(generation(number), rate=window(3))
+    refused = generation(9)
+    with pytest.raises(LimitReached) as reached:
+        await generations.begin(refused, rate=window(3))
+    assert reached.value.code == "rate_limited"
+    assert reached.value.retry_after_s == 48
+    assert await generations.get(refused.id) is None
+    await generations.begin(refused, rate=window(3, minute=1))
+    await generations.begin(generation(10), rate=window(3, key="key_2"))
+    await generations.begin(generation(11))
+
+
+async def test_a_limit_of_zero_lets_nothing_through(generations: GenerationStore) -> None:
+    with pytest.raises(LimitReached):
+        await generations.begin(generation(1), rate=window(0))
+    assert await generations.get("gen_0001") is None
+
+
+async def test_beginning_again_counts_once(generations: GenerationStore) -> None:
+    record = generation(1)
+    for _ in range(3):
+        await generations.begin(record, rate=window(2))
+    await generations.begin(generation(2), rate=window(2))
+    await generations.begin(record, rate=window(2))
+    with pytest.raises(LimitReached):
+        await generations.begin(generation(3), rate=window(2))
+
+
+async def test_requests_at_once_never_pass_a_limit_together(generations: GenerationStore) -> None:
+    async def tried(number: int) -> bool:
+        try:
+            await generations.begin(generation(number), rate=window(4))
+        except LimitReached:
+            return False
+        return True
+
+    passed = await asyncio.gather(*(tried(number) for number in range(12)))
+    assert passed.count(True) == 4
+    assert sum(len(page) for page in await walk(generations)) == 4
+
+
+async def test_a_list_is_newest_first_and_the_owners_own(generations: GenerationStore) -> None:
+    for number in (3, 1, 4, 2):
+        await generations.begin(generation(number, owner="grace" if number == 4 else "ada"))
+    assert await walk(generations) == [["gen_0003", "gen_0002", "gen_0001"]]
+    assert await walk(generations, owner="grace") == [["gen_0004"]]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 7])
+async def test_pages_hold_limit_matching_records_each_once(generations: GenerationStore, limit: int) -> None:
+    for number in range(14):
+        await generations.begin(
+            generation(
+                number,
+                type="image" if number % 2 else "text",
+                project_id="prj_1" if number % 3 else None,
+                created_at=NOON,  # of one time the ids decide
+            )
+        )
+    wanted = [number for number in range(13, -1, -1) if number % 2 and number % 3]
+    pages = await walk(generations, {"type": "image", "project_id": "prj_1"}, limit=limit)
+    assert [one for page in pages for one in page] == [f"gen_{number:04d}" for number in wanted]
+    assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+    assert len(pages) == -(-len(wanted) // limit)
+
+
+async def test_the_status_filter_follows_the_outcome(generations: GenerationStore) -> None:
+    for number in range(6):
+        record = generation(number)
+        await generations.begin(record)
+        if number % 2:
+            await generations.finish(finished(record))
+    assert await walk(generations, {"status": "succeeded"}) == [["gen_0005", "gen_0003", "gen_0001"]]
+    assert await walk(generations, {"status": "running"}) == [["gen_0004", "gen_0002", "gen_0000"]]
+    assert await walk(generations, {"status": "failed"}) == [[]]
+
+
+async def test_a_walk_neither_skips_nor_repeats_when_the_list_changes(generations: GenerationStore) -> None:
+    records = [generation(number) for number in range(8)]
+    for record in records:
+        await generations.begin(record)
+    running = {"status": "running"}
+    first, cursor = await generations.list_by_owner("ada", filters=running, limit=3, cursor=None)
+    await generations.begin(generation(100))
+    for record in (records[7], records[5], records[3]):  # the page's last one, too
+        await generations.finish(finished(record))
+    second, cursor = await generations.list_by_owner("ada", filters=running, limit=3, cursor=cursor)
+    third, end = await generations.list_by_owner("ada", filters=running, limit=3, cursor=cursor)
+    numbers = [[int(record.id[-1]) for record in page] for page in (first, second, third)]
+    assert numbers == [[7, 6, 5], [4, 2, 1], [0]]
+    assert end is None
+
+
+async def test_only_the_known_filters_are_taken(generations: GenerationStore) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await generations.list_by_owner("ada", filters={"model": "x"}, limit=1, cursor=None)
+    assert [error.field for error in refused.value.errors] == ["model"]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "not a cursor", "AAAA" * 10, "é", "=" * 8])
+async def test_what_is_no_cursor_is_refused_by_name(generations: GenerationStore, cursor: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await generations.list_by_owner("ada", filters={}, limit=1, cursor=cursor)
+    assert [error.field for error in refused.value.errors] == ["cursor"]
+
+
+async def test_a_cursor_serves_its_owner_alone(generations: GenerationStore) -> None:
+    for number in range(2):
+        await generations.begin(generation(number))
+    _, cursor = await generations.list_by_owner("ada", filters={}, limit=1, cursor=None)
+    with pytest.raises(InvalidRequest):
+        await generations.list_by_owner("grace", filters={}, limit=1, cursor=cursor)
