@@ -216,7 +216,10 @@ class ChatRun:
         held: list[bytes] = []
         content = False
         while (source := self._source) is not None:
-            events = await source.read()
+            try:
+                events = await source.read()
+            except Exception as raised:  # noqa: BLE001 - as in `_first_of`
+                events = [StreamEvent(error=self._as_error(raised, source.candidate))]
             error = next((event.error for event in events if event.error is not None), None)
             if error is not None:
                 held.clear()
@@ -277,16 +280,24 @@ class ChatRun:
             try:
                 bound = await self._bind(candidate)
                 result = await call(bound, candidate)
-            except HeadgateError as error:
+            except Exception as raised:  # noqa: BLE001 - a provider's own code may raise anything
+                error = self._as_error(raised, candidate)
                 circuits.failed(candidate.provider, error)
                 last = error
                 if not error.failover or self._service.clock.monotonic() >= self._deadline_s:
-                    raise
+                    raise error from None
                 continue
             circuits.succeeded(candidate.provider)
             self.served = candidate
             return result
         raise last or ProviderFailed("No candidate is left.")
+
+    def _as_error(self, raised: Exception, candidate: Candidate) -> HeadgateError:
+        """A crash in a provider's own code is the gateway's fault: told as such, and settled like any other."""
+        if isinstance(raised, HeadgateError):
+            return raised
+        self._service.log.error("provider.crashed", provider=candidate.provider, error=type(raised).__name__)
+        return GatewayFault("The provider's own code failed.", provider=candidate.provider)
 
     async def _bind(self, candidate: Candidate) -> BoundProvider:
         return await self._service.registry.get(candidate.provider)

@@ -115,8 +115,8 @@ class HealthService:
     async def _run_checks(self, slug: str) -> dict[str, Check]:
         try:
             bound = await self._registry.get(slug)
-        except HeadgateError as error:
-            failed = Check(outcome="failed", code=error.code, detail=error.detail)
+        except Exception as raised:  # noqa: BLE001 - a provider's own code may raise anything
+            failed = self._failed_check(raised, None)
             return {"list": failed, "key": failed}
         listed, key = await asyncio.gather(self._timed(bound, "list"), self._timed(bound, "key"))
         return {"list": listed, "key": key}
@@ -126,20 +126,20 @@ class HealthService:
         try:
             async with asyncio.timeout(_CHECK_S):
                 done = await (bound.check_list() if name == "list" else self._check_key(bound))
-        except HeadgateError as error:
-            return Check(
-                outcome="failed", code=error.code, detail=error.detail, latency_ms=self._since(started_s)
-            )
-        except TimeoutError:
-            return Check(
-                outcome="failed",
-                code="provider_timeout",
-                detail=f"no answer in {_CHECK_S:.0f} s",
-                latency_ms=self._since(started_s),
-            )
+        except Exception as raised:  # noqa: BLE001 - as above
+            return self._failed_check(raised, self._since(started_s))
         if not done:
             return Check(outcome="skipped")
         return Check(outcome="ok", latency_ms=self._since(started_s))
+
+    def _failed_check(self, raised: Exception, latency_ms: int | None) -> Check:
+        if isinstance(raised, HeadgateError):
+            code, detail = raised.code, raised.detail
+        elif isinstance(raised, TimeoutError):
+            code, detail = "provider_timeout", f"no answer in {_CHECK_S:.0f} s"
+        else:
+            code, detail = "internal", f"the provider's own code failed: {type(raised).__name__}"
+        return Check(outcome="failed", code=code, detail=detail, latency_ms=latency_ms)
 
     async def _check_key(self, bound: BoundProvider) -> bool:
         if not bound.has_key_check:
