@@ -223,7 +223,7 @@ def trim(body: bytes) -> bytes:
 
 
 def malformed(what: str) -> ProviderFailed:
-    return ProviderFailed(f"The provider's answer {what}", code="provider_protocol", may_have_run=True)
+    return ProviderFailed(f"The provider's answer {what}.", code="provider_protocol", may_have_run=True)
 
 
 def read_outcome(choice: Mapping[str, Any], usage: Usage | None) -> ChatOutcome:
