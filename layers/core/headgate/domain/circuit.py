@@ -49,7 +49,8 @@ class Circuit:
             return replace(self, failures=failures)
         if self.state(now_s) == "open":
             return replace(self, failures=failures)
-        open_s = min(policy.max_open_s, policy.open_s * 2.0**self.openings)
+        # A float overflows after 1,024 doublings: half a day of failed probes.
+        open_s = min(policy.max_open_s, policy.open_s * 2.0 ** min(self.openings, 32))
         return Circuit(failures=failures, openings=self.openings + 1, open_until_s=now_s + open_s)
 
 

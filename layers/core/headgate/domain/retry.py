@@ -51,7 +51,7 @@ def decide_retry(
             return RetryDecision(None, "asked to wait longer than we do")
         delay_s = error.retry_after_s
     else:
-        delay_s = jitter * min(policy.cap_s, policy.base_s * 2.0 ** (sends - 1))
+        delay_s = jitter * min(policy.cap_s, policy.base_s * 2.0 ** min(sends - 1, 32))
     if delay_s >= time_left_s:
         return RetryDecision(None, "no time left")
     return RetryDecision(delay_s, "retry")
