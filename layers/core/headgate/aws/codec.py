@@ -25,6 +25,14 @@ _PLAIN_RECORD_BYTES = 1_024
 _BULK_BYTES = 250_000
 _LEVEL = 6
 _LARGE_FIELDS = ("output", "metadata")
+_ATTRIBUTES: Mapping[str, str] = {
+    "id": "pk",
+    "owner": "owner",
+    "status": "status",
+    "type": "type",
+    "project_id": "project_id",
+}
+"""Fields that stand in attributes of their own: most records are then within one write unit."""
 
 
 def compress(content: bytes) -> bytes:
@@ -90,6 +98,7 @@ def head_of(item: Item) -> SnapshotHead:
 def record_items(record: GenerationRecord) -> tuple[dict[str, Value | None], list[dict[str, Value | None]]]:
     """The item of a record, and the pieces that have to be written before it (mostly none)."""
     data = codec_of(GenerationRecord).encode(record)
+    data = {name: value for name, value in data.items() if name not in _ATTRIBUTES}
     expires_at = None if record.expires_at is None else int(record.expires_at.timestamp())
     item: dict[str, Value | None] = {
         "pk": record.id,
@@ -112,8 +121,8 @@ def record_items(record: GenerationRecord) -> tuple[dict[str, Value | None], lis
     # Named by its content: a rewrite of the record never overwrites pieces that the stored one still names.
     bulk_set = hashlib.sha256(bulk).hexdigest()[:12]
     pieces: list[dict[str, Value | None]] = [
-        {"pk": record.id, "sk": f"{bulk_prefix(bulk_set)}{at:04d}", "data": data, "expires_at": expires_at}
-        for at, data in enumerate(cut(bulk), start=1)
+        {"pk": record.id, "sk": f"{bulk_prefix(bulk_set)}{at:04d}", "data": piece, "expires_at": expires_at}
+        for at, piece in enumerate(cut(bulk), start=1)
     ]
     return {**item, "bulk_set": bulk_set, "bulk_of": len(pieces)}, pieces
 
@@ -132,7 +141,8 @@ def record_of(item: Item, pieces: Sequence[bytes] = ()) -> GenerationRecord:
     data: dict[str, Any] = orjson.loads(text_of(item, "body"))
     bulk = bytes_of(item, "bulk") if "bulk" in item else b"".join(pieces)
     large: Mapping[str, Any] = orjson.loads(decompress(bulk)) if bulk else {}
-    return codec_of(GenerationRecord).decode({**data, **large})
+    named = {name: item[attribute] for name, attribute in _ATTRIBUTES.items() if attribute in item}
+    return codec_of(GenerationRecord).decode({**data, **large, **named})
 
 
 def _dump(value: Any) -> bytes:
