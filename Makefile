@@ -24,7 +24,7 @@ dev: .venv/.stamp ## run the whole gateway on this machine (PORT, HEADGATE_ADMIN
 	@exec $(BIN)/python -m dev
 
 test: .venv/.stamp artefacts ## every test, in parallel; ARGS="-k name" for some
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 check: .venv/.stamp .venv-sam/.stamp ## lint, types, direction of imports, template, build
 	$(BIN)/ruff check .
