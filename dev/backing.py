@@ -63,7 +63,7 @@ class MotoBacking:
 
     async def open(self, stack: Stack, secrets: Mapping[str, Mapping[str, str]]) -> None:
         url = await self._moto.ready()
-        self.name = f"moto at {url}"
+        self.name = f"moto at {url} (process {self._moto.pid})"
         await asyncio.to_thread(self._fill, url, stack, secrets)
 
     def _fill(self, url: str, stack: Stack, secrets: Mapping[str, Mapping[str, str]]) -> None:

@@ -17,18 +17,25 @@ class Started:
 
 def banner(started: Started) -> str:
     """Where it listens, which key opens it, what is behind it, and a line to try. No provider's key."""
-    providers = ", ".join(started.providers) or "none"
-    if list(started.providers) == ["mock"]:
-        providers = "mock (no provider has a key: see .env.example)"
-    key = started.key or "the one in HEADGATE_ADMIN_KEY"
-    shown = started.key or "$HEADGATE_ADMIN_KEY"
+    only_mock = list(started.providers) == ["mock"]
+    why = " (no other provider has a key: see .env.example)" if only_mock else ""
     return f"""
 Headgate listens at {started.url} (up in {started.after_s:.1f} s)
 
-  Administrator key: {key}
-  Providers:         {providers}
+  Administrator key: {started.key or "the one in HEADGATE_ADMIN_KEY"}
+  Providers:         {", ".join(started.providers) or "none"}{why}
   In place of AWS:   {started.backing}
 
-  Try it:            curl -H "Authorization: Bearer {shown}" {started.url}/v2/models?limit=3
-  Stop it:           Ctrl-C
+  To try it:         {_line_to_try(started, chats=only_mock)}
+  To stop it:        Ctrl-C
 """
+
+
+def _line_to_try(started: Started, *, chats: bool) -> str:
+    curl = f"curl -H 'Authorization: Bearer {started.key}'"
+    if started.key is None:
+        curl = 'curl -H "Authorization: Bearer $HEADGATE_ADMIN_KEY"'
+    if not chats:
+        return f"{curl} '{started.url}/v2/models?limit=3'"
+    body = '{"model":"mock/echo","messages":[{"role":"user","content":"Hello"}]}'
+    return f"{curl} {started.url}/v1/chat/completions -d '{body}'"

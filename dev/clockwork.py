@@ -23,8 +23,9 @@ async def keep_schedule(
     """Calls the function with the schedule's input whenever it is due, until cancelled or never due again.
 
     A rate fires at once too, as one without a start date does on AWS
-    (https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html, 2026-11-20). A run that is due while the last one is still going is
-    left out. A failure is reported, and the next run is the retry.
+    (https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html, 2026-11-20).
+    A run that is due while the last one is still going is left out. A failure is reported, and the next run
+    is the retry.
     """
     timetable = parse_schedule(spec.expression, spec.timezone)
     due: datetime | None = now() if isinstance(timetable, Rate) else timetable.next_after(now())

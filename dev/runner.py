@@ -16,12 +16,14 @@ from dev.backing import Backing, MemoryBacking, MotoBacking, Work, refresh_paylo
 from dev.banner import Started, banner
 from dev.clockwork import keep_schedule
 from dev.environment import LocalConfig, provider_secrets
+from dev.filters import Filters
 from dev.functions import Functions
 from dev.invocation import FunctionFailed
 from dev.lambda_api import LambdaApi
 from dev.router import Router
 from dev.servers import RunningServer, bind
 from dev.template import Stack
+from dev.timetable import parse_schedule
 from headgate.bootstrap import Container, memory_adapters
 from headgate.domain.secret import Secret
 from headgate.observability import PowertoolsLog
@@ -39,8 +41,9 @@ def report(who: str, what: str) -> None:
 
 
 async def run_stack(stack: Stack, config: LocalConfig, listener: socket.socket) -> int:
-    """Serves until a signal says stop; the exit code."""
+    """Serves until a signal says stop; the exit code. Raises TemplateError, CannotServe, FunctionFailed."""
     began_s = time.monotonic()
+    check_events(stack)
     resources.isolate_environment()
     runner = Runner(stack, config)
     try:
@@ -154,6 +157,15 @@ class Runner:
             await self._functions.invoke(_REFRESH, refresh_payload(providers, force=force))
         except FunctionFailed as error:
             report(_REFRESH, str(error))
+
+
+def check_events(stack: Stack) -> None:
+    """Raises TemplateError for a schedule or a filter that can't be run here."""
+    for function in stack.functions:
+        for schedule in function.schedules:
+            parse_schedule(schedule.expression, schedule.timezone)
+        for stream in function.streams:
+            Filters(stream.filters)
 
 
 async def find_providers(config: LocalConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
