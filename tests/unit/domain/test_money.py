@@ -87,39 +87,30 @@ def test_parts_that_round_down_alone_add_up_before_rounding() -> None:
     assert cost_of(Usage(input_tokens=1, output_tokens=1), priced("0.0004", "0.0004")) == 1
 
 
-@given(
-    TOKENS,
-    TOKENS,
-    TOKENS,
-    TOKENS,
-    TOKENS,
-    st.tuples(PRICES, PRICES, st.none() | PRICES, st.none() | PRICES, st.none() | PRICES),
+USAGES = st.builds(
+    Usage,
+    input_tokens=TOKENS,
+    output_tokens=TOKENS,
+    cache_read_tokens=TOKENS,
+    cache_write_tokens=TOKENS,
+    reasoning_tokens=TOKENS,
 )
+
+
+@given(USAGES, PRICES, PRICES, st.tuples(*[st.none() | PRICES] * 3))
 def test_every_token_is_charged_at_one_price(
-    tokens_in: int,
-    read: int,
-    written: int,
-    tokens_out: int,
-    thought: int,
-    prices: tuple[Decimal, Decimal, Decimal | None, Decimal | None, Decimal | None],
+    usage: Usage,
+    price_in: Decimal,
+    price_out: Decimal,
+    special: tuple[Decimal | None, Decimal | None, Decimal | None],
 ) -> None:
-    price_in, price_out, price_read, price_write, price_thought = prices
-    usage = Usage(
-        input_tokens=tokens_in,
-        output_tokens=tokens_out,
-        cache_read_tokens=read,
-        cache_write_tokens=written,
-        reasoning_tokens=thought,
-    )
+    price_read, price_write, price_thought = special
     pricing = priced(
-        str(price_in),
-        str(price_out),
-        cache_read=price_read,
-        cache_write=price_write,
-        reasoning=price_thought,
+        str(price_in), str(price_out), cache_read=price_read, cache_write=price_write, reasoning=price_thought
     )
     cost = cost_of(usage, pricing)
     assert cost is not None
+    tokens_in, tokens_out = usage.input_tokens or 0, usage.output_tokens or 0
     of_input = [price_in, *(p for p in (price_read, price_write) if p is not None)]
     of_output = [price_out, *(p for p in (price_thought,) if p is not None)]
     least = Fraction(min(of_input)) * tokens_in + Fraction(min(of_output)) * tokens_out
@@ -157,7 +148,9 @@ def test_a_price_per_request_is_added() -> None:
         (Usage(output_tokens=1), priced("1", "1")),
     ],
 )
-def test_an_unknown_price_or_usage_is_an_unknown_cost_never_zero(usage: Usage, pricing: Pricing | None) -> None:
+def test_an_unknown_price_or_usage_is_an_unknown_cost_never_zero(
+    usage: Usage, pricing: Pricing | None
+) -> None:
     assert cost_of(usage, pricing) is None
 
 

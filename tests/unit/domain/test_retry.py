@@ -67,6 +67,7 @@ JITTERS = st.floats(0, 1, exclude_max=True)
     ],
 )
 def test_the_decision_in_each_case(
+    *,
     error: HeadgateError,
     sends: int,
     idempotent: bool,
@@ -91,8 +92,16 @@ def test_what_may_have_run_is_never_sent_again(
     assert decision.delay_s is None
 
 
-@given(POLICIES, ERRORS, st.integers(1, 3_000), st.booleans(), st.floats(0, 900), JITTERS)
+@given(
+    policy=POLICIES,
+    error=ERRORS,
+    sends=st.integers(1, 3_000),
+    idempotent=st.booleans(),
+    time_left_s=st.floats(0, 900),
+    jitter=JITTERS,
+)
 def test_a_retry_obeys_the_policy_the_vendor_and_the_clock(
+    *,
     policy: RetryPolicy,
     error: HeadgateError,
     sends: int,

@@ -43,10 +43,9 @@ def test_it_is_neither_pickled_nor_copied_nor_turned_into_json() -> None:
 
 
 def test_it_is_not_in_a_traceback_of_what_holds_it() -> None:
-    try:
+    with pytest.raises(ValueError, match="•") as raised:
         raise ValueError(SECRET)
-    except ValueError as error:
-        assert PLAIN not in "".join(traceback.format_exception(error))
+    assert PLAIN not in "".join(traceback.format_exception(raised.value))
 
 
 def test_only_reveal_gives_the_text() -> None:

@@ -108,7 +108,7 @@ class ModelInfo:
             return self.status
         if self.expires_at <= now:
             return ModelStatus.UNAVAILABLE
-        return ModelStatus.DEPRECATED if self.status is ModelStatus.AVAILABLE else self.status
+        return self.status if self.status is ModelStatus.UNAVAILABLE else ModelStatus.DEPRECATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
