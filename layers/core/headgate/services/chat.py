@@ -293,7 +293,7 @@ class ChatRun:
         raise last or ProviderFailed("No candidate is left.")
 
     def _as_error(self, raised: Exception, candidate: Candidate) -> HeadgateError:
-        """A crash in a provider's own code is the gateway's fault: told as such, and settled like any other."""
+        """A crash in a provider's own code is the gateway's fault, and settled like any other error."""
         if isinstance(raised, HeadgateError):
             return raised
         self._service.log.error("provider.crashed", provider=candidate.provider, error=type(raised).__name__)
