@@ -47,7 +47,8 @@ def new_registry() -> ProviderRegistry:
 
 
 REGISTRY = new_registry()
-SLUGS = [path.stem for path in SOURCES.glob("*.py") if path.stem not in INFRASTRUCTURE | {"__init__"}]
+FILES = {path.stem for path in SOURCES.glob("*.py") if not path.stem.startswith("_")}
+SLUGS = sorted(FILES - INFRASTRUCTURE)
 every_slug = pytest.mark.parametrize("slug", SLUGS)
 
 

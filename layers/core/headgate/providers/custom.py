@@ -1,11 +1,12 @@
 """Any server that speaks OpenAI's dialect: Ollama, vLLM, LM Studio, or one of the caller's own."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from headgate.domain.catalog import Modality, ModelInfo
 from headgate.ports import WireRequest
-from headgate.providers.base import ProviderConfig, ProviderSpec, provider
+from headgate.providers.base import ModelPage, ProviderConfig, ProviderSpec, provider
 from headgate.providers.dialects import listing
 from headgate.providers.dialects.canonical import canonical_id
 from headgate.providers.dialects.openai import OpenAICompatible
@@ -20,6 +21,7 @@ _CONTEXT_KEYS = (
     "n_ctx",
     "n_ctx_train",
 )
+_NULL_LIST = re.compile(rb'\s*\{[^{}\[\]]*"data"\s*:\s*null\s*[,}]')
 _OUTPUT_KEYS = ("max_output_tokens", "max_completion_tokens")
 
 
@@ -44,6 +46,10 @@ class Custom(OpenAICompatible):
     def build_key_check(self, config: ProviderConfig) -> WireRequest | None:
         """The list, as far as a key is used at all."""
         return super().build_key_check(config) if config.api_key is not None else None
+
+    def parse_list_models(self, body: bytes) -> ModelPage:
+        """Ollama with no model pulled says `"data": null`, which is an empty list."""
+        return ModelPage(models=()) if _NULL_LIST.match(body) else super().parse_list_models(body)
 
     def parse_model(self, entry: Mapping[str, Any]) -> ModelInfo | None:
         native_id = listing.read_id(entry)

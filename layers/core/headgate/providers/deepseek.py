@@ -40,10 +40,11 @@ class DeepSeek(OpenAICompatible):
 
     def parse_key_check(self, body: bytes) -> None:
         """A key may be good and its account empty: `is_available` says whether calls would be served."""
+        super().parse_key_check(body)
         try:
             balance = orjson.loads(body)
         except orjson.JSONDecodeError:
-            return
+            return  # a 200 all the same: the key was taken
         if isinstance(balance, dict) and balance.get("is_available") is False:
             raise ProviderRefused("The balance is used up.", code="provider_insufficient_funds")
 

@@ -96,7 +96,7 @@ class OpenAI(OpenAICompatible):
         """
         del headers
         if status == 429 and "insufficient_quota" in (error.get("code"), error.get("type")):
-            return ProviderRefused(str(error.get("message")), code="provider_insufficient_funds")
+            return ProviderRefused(self.describe_error(error), code="provider_insufficient_funds")
         return None
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
@@ -146,7 +146,7 @@ class OpenRouter(OpenAICompatible):
         del headers
         metadata = listing.read_object(error.get("metadata"))
         availability = listing.read_object(error.get("availability"))
-        message = str(error.get("message") or "")
+        message = self.describe_error(error)
         known = (
             _ERROR_TYPES.get(str(metadata.get("error_type")))
             or _AVAILABILITY.get(str(availability.get("code")))
@@ -157,6 +157,14 @@ class OpenRouter(OpenAICompatible):
         kind, code = known
         wait_s = availability.get("retry_after")
         return kind(message, code=code, retry_after_s=float(wait_s) if isinstance(wait_s, int) else None)
+
+    def describe_error(self, error: Mapping[str, Any]) -> str:
+        """The words "Provider returned error" tell more with that provider's name."""
+        message = super().describe_error(error)
+        who = listing.read_object(error.get("metadata")).get("provider_name")
+        if message == "Provider returned error" and isinstance(who, str) and who:
+            return f"{who} returned an error."
+        return message
 
 
 def _by_status(status: int, metadata: Mapping[str, Any], text: str) -> tuple[type[HeadgateError], str] | None:
@@ -177,11 +185,14 @@ def _next_page(body: bytes) -> str | None:
 
     The address is not followed: it would carry the key wherever a list says.
     """
-    told = listing.read_object(orjson.loads(body).get("links")).get("next")
-    if not isinstance(told, str):
+    try:
+        root = listing.read_object(orjson.loads(body))
+    except orjson.JSONDecodeError:
         return None
-    places = [(key, value) for key, value in parse_qsl(urlsplit(told).query) if key in ("offset", "limit")]
-    return urlencode(sorted(places)) or None
+    told = listing.read_object(root.get("links")).get("next")
+    query = told.partition("?")[2] if isinstance(told, str) else ""
+    places = {key: value for key, value in parse_qsl(query) if key in ("offset", "limit")}
+    return urlencode(sorted(places.items())) or None
 
 
 def _modality(native_id: str, outputs: tuple[str, ...]) -> Modality:

@@ -102,7 +102,7 @@ class Requesty(OpenAICompatible):
         itself (https://docs.requesty.ai, 2026-08).
         """
         del headers
-        message = str(error.get("message") or "")
+        message = self.describe_error(error)
         if status == 412:
             return ProviderRefused(message, code="provider_insufficient_funds")
         if status == 403 and "policy" in message.lower():

@@ -79,7 +79,7 @@ def canonical_id(slug: str, native_id: str, *, author: str | None = None) -> str
     if native_id.startswith("ft:"):
         return f"{HOMES.get(slug, slug)}/{native_id}"
     base, _, variant = native_id.lower().lstrip("~").partition(":")
-    parts = [part for part in base.split("/") if part] or [base]
+    parts = [part for part in base.split("/") if part] or [native_id.lower()]
     host = parts.pop(0) if len(parts) > 1 and parts[0] in HOSTS else None
     name = _without_region(parts[-1] if author or len(parts) == 1 else "/".join(parts[1:]))
     who = author.lower().replace(" ", "-") if author else (parts[0] if len(parts) > 1 else HOMES.get(slug))

@@ -18,6 +18,7 @@ MAX_TEXT_CHARS = 4_000
 MAX_TOKENS = 1_000_000_000
 MAX_USD_PER_MTOK = Decimal(10_000)
 """Ten times the dearest model ever sold: above it someone mistook the unit, and no price is better."""
+_MAX_USD_PER_TOKEN = MAX_USD_PER_MTOK.scaleb(-6)
 MAX_USD_PER_UNIT = Decimal(10_000)
 MIN_USD = Decimal("1e-12")
 """Nothing costs less for anything; below it is noise whose plain notation would fill a page."""
@@ -135,7 +136,7 @@ def per_mtok(value: Any) -> Decimal | None:
     amount = read_usd(value)
     if not amount:
         return amount
-    if amount < MIN_USD or amount * 1_000_000 > MAX_USD_PER_MTOK:
+    if not MIN_USD <= amount <= _MAX_USD_PER_TOKEN:
         return None
     return amount.scaleb(6) + 0  # without a positive exponent: `10`, not `1E+1`
 
