@@ -25,7 +25,7 @@ from headgate.services.catalog import Catalog, CatalogView
 from headgate.services.circuits import Circuits
 from headgate.services.default_models import default_model
 from headgate.services.platform_keys import PlatformKeys
-from headgate.services.route import Candidate, Routing, find_candidates
+from headgate.services.route import Candidate, Routing, find_candidates, not_found
 from headgate.settings import Settings
 
 RECORD_DAYS = 30
@@ -177,7 +177,7 @@ class ChatRun:
             answer = await self._first_of(self._answer_of)
         except HeadgateError as error:
             await self._settle(GenerationStatus.FAILED, error=error)
-            raise
+            raise self._helpful(error) from error
         except asyncio.CancelledError:
             await asyncio.shield(self._settle(GenerationStatus.CANCELLED))
             raise
@@ -204,7 +204,7 @@ class ChatRun:
             self._source = await self._first_of(self._source_of)
         except HeadgateError as error:
             await self._settle(GenerationStatus.FAILED, error=error)
-            raise
+            raise self._helpful(error) from error
         self._timer("provider", self._service.clock.monotonic() - started_s)
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -298,6 +298,15 @@ class ChatRun:
             return raised
         self._service.log.error("provider.crashed", provider=candidate.provider, error=type(raised).__name__)
         return GatewayFault("The provider's own code failed.", provider=candidate.provider)
+
+    def _helpful(self, error: HeadgateError) -> HeadgateError:
+        """A provider's «no such model» with the ids that come closest, as for one the catalogue refuses."""
+        view = self._service.catalog.peek()
+        if error.code != "model_not_found" or view is None or self._ask.model is None:
+            return error
+        helpful = not_found(view, self._ask.model, said=error.detail)
+        helpful.provider, helpful.provider_request_id = error.provider, error.provider_request_id
+        return helpful
 
     async def _bind(self, candidate: Candidate) -> BoundProvider:
         return await self._service.registry.get(candidate.provider)

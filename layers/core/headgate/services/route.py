@@ -124,13 +124,15 @@ def _rejected(routing: Routing, candidate: Candidate) -> dict[str, object]:
     }
 
 
-def not_found(view: CatalogView, model: str) -> NotFound:
-    """`model_not_found`, with the ids that come closest."""
+def not_found(view: CatalogView, model: str, *, said: str | None = None) -> NotFound:
+    """`model_not_found`, with the ids that come closest; `said`: what a provider answered, if asked."""
     close = suggest(view, model)
     hint = f" Did you mean {', '.join(close)}?" if close else " GET /v2/models lists what there is."
     shown = model if len(model) <= 200 else model[:200] + "…"
     return NotFound(
-        f"There is no model {shown}.{hint}", code="model_not_found", members={"suggestions": close}
+        f"{said or f'There is no model {shown}.'}{hint}",
+        code="model_not_found",
+        members={"suggestions": close},
     )
 
 
