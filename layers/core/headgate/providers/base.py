@@ -69,12 +69,15 @@ class ProviderConfig:
     """How one caller, or the platform, reaches a provider.
 
     base_url None means the provider's own. guarded: the address came from a caller.
-    timeout_s bounds one call; max_retries overrides the policy's.
+    timeout_s bounds one call, first_byte_timeout_s and idle_timeout_s its silences; max_retries overrides the
+    policy's.
     """
 
     api_key: Secret | None = None
     base_url: str | None = None
     timeout_s: float | None = None
+    first_byte_timeout_s: float | None = None
+    idle_timeout_s: float | None = None
     max_retries: int | None = None
     guarded: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -82,7 +82,7 @@ class BoundProvider:
             sleep=sleep,
             policy=policy,
             key=key if len(key) >= _SHORTEST_KEY else "",
-            timeout_s=config.timeout_s,
+            config=config,
         )
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from headgate.domain.errors import FieldError, HeadgateError, ProviderBusy, Prov
 from headgate.domain.generation import Attempt
 from headgate.domain.retry import RetryPolicy, decide_retry
 from headgate.ports import Clock, HttpTransport, WireRequest, WireResponse
-from headgate.providers.base import Provider, StreamEvent
+from headgate.providers.base import Provider, ProviderConfig, StreamEvent
 
 OnAttempt = Callable[[Attempt], None]
 Sleep = Callable[[float], Awaitable[None]]
@@ -25,7 +25,7 @@ STARS = "••••••••"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """How one configuration sends. key: its text, struck from every error; timeout_s: bounds one send."""
+    """How one configuration sends. key: its text, struck from every error; config: bounds each send."""
 
     provider: Provider
     transport: HttpTransport
@@ -33,8 +33,8 @@ class Sender:
     rng: Callable[[], float]
     sleep: Sleep
     policy: RetryPolicy
+    config: ProviderConfig
     key: str = field(default="", repr=False)
-    timeout_s: float | None = None
 
     def run(self, deadline_s: float, model: str, on_attempt: OnAttempt | None) -> "Run":
         """One operation that ends within `deadline_s` seconds; `model` is the provider's own id, or empty."""
@@ -63,14 +63,13 @@ class Sender:
 
     def limited(self, request: WireRequest, left_s: float) -> WireRequest:
         """The request with no timeout longer than the time left, or than the configuration's."""
-        total_s = min(request.total_timeout_s, left_s)
-        if self.timeout_s is not None:
-            total_s = min(total_s, self.timeout_s)
+        config = self.config
+        total_s = _least(request.total_timeout_s, left_s, config.timeout_s)
         return replace(
             request,
-            connect_timeout_s=min(request.connect_timeout_s, total_s),
-            first_byte_timeout_s=min(request.first_byte_timeout_s, total_s),
-            idle_timeout_s=min(request.idle_timeout_s, total_s),
+            connect_timeout_s=_least(request.connect_timeout_s, total_s),
+            first_byte_timeout_s=_least(request.first_byte_timeout_s, total_s, config.first_byte_timeout_s),
+            idle_timeout_s=_least(request.idle_timeout_s, total_s, config.idle_timeout_s),
             total_timeout_s=total_s,
         )
 
@@ -184,6 +183,10 @@ class Run:
                 latency_ms=round((ended_s - started_s) * 1000),
             )
         )
+
+
+def _least(first: float, *others: float | None) -> float:
+    return min(first, *(other for other in others if other is not None))
 
 
 def _starred(value: Any, key: str) -> Any:

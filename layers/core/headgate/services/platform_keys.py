@@ -70,4 +70,6 @@ class PlatformKeys:
             api_key=key,
             base_url=None if base_url is None else base_url.reveal(),
             timeout_s=self._settings.request_timeout_s,
+            first_byte_timeout_s=self._settings.first_byte_timeout_s,
+            idle_timeout_s=self._settings.idle_timeout_s,
         )
