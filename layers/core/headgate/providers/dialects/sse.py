@@ -159,7 +159,9 @@ def _read_lines(block: bytes, raw: bytes) -> SseEvent | None:
 
 
 def _without_comments(raw: bytes) -> bytes:
-    return b"".join(line for line in _lines_with_ends(raw) if not line.startswith(b":"))
+    """With a blank line of its own at the end: the old one may have been half a line end of a comment's."""
+    kept = b"".join(line for line in _lines_with_ends(raw) if not line.startswith(b":"))
+    return kept.rstrip(b"\r\n") + b"\n\n"
 
 
 def _lines_with_ends(raw: bytes) -> list[bytes]:
