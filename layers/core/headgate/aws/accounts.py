@@ -4,7 +4,7 @@ import asyncio
 
 from headgate.aws.clients import AwsClients
 from headgate.aws.codec import body_of, from_body
-from headgate.aws.dynamodb import Item, Table, When, pause_s
+from headgate.aws.dynamodb import Item, Table, When
 from headgate.aws.faults import TransactionCancelled, reading
 from headgate.domain.callers import ApiKey
 from headgate.domain.errors import GatewayFault
@@ -19,6 +19,7 @@ class DynamoAccountStore:
     """`table` is the accounts table's name."""
 
     def __init__(self, clients: AwsClients, table: str) -> None:
+        self._clients = clients
         self._table = Table(clients, table)
 
     async def get_key(self, key_hash: str) -> ApiKey | None:
@@ -36,7 +37,7 @@ class DynamoAccountStore:
                 changed = any(cancelled.failed_condition(action) is not None for action in (0, 1))
                 if not changed and not cancelled.is_passing:
                     raise GatewayFault("The store refused to keep a key") from cancelled
-                await asyncio.sleep(pause_s(tries))
+                await self._clients.pause(tries)
         raise GatewayFault.unavailable("The store")
 
     async def list_keys(

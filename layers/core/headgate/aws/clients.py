@@ -4,6 +4,7 @@ boto3 takes some 300 ms to import and each further client 10 ms, so neither happ
 """
 
 import asyncio
+import random
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,15 +23,21 @@ OnCall = Callable[[str, str, Mapping[str, Any]], None]
 
 _THREADS = 16
 _CONNECTIONS = 50
+_LONGEST_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsTuning:
-    """Bounds of one call. max_attempts: how often it is sent in all, when it is throttled or gets lost."""
+    """Bounds of one call.
+
+    max_attempts: how often the SDK sends it in all, when it is throttled or gets lost. base_pause_s: the
+    first pause, before jitter, when DynamoDB left part of a batch undone or a transaction met another.
+    """
 
     connect_timeout_s: float = 2.0
     read_timeout_s: float = 5.0
     max_attempts: int = 3
+    base_pause_s: float = 0.05
 
 
 class AwsClients:
@@ -76,6 +83,11 @@ class AwsClients:
         """Does work that would hold up the loop in one of the threads."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args, **kwargs))
 
+    async def pause(self, tries: int) -> None:
+        """Waits before what was not taken is sent again: full jitter, doubling with `tries` up to 1 s."""
+        longest_s = min(_LONGEST_PAUSE_S, self._tuning.base_pause_s * 2.0**tries)
+        await asyncio.sleep(random.random() * longest_s)  # noqa: S311 - jitter, no secret
+
     def close(self) -> None:
         """Ends the threads and connections; calls after this fail."""
         self._pool.shutdown(wait=True)
@@ -97,7 +109,7 @@ class AwsClients:
             region_name=self._region,
             connect_timeout=tuning.connect_timeout_s,
             read_timeout=tuning.read_timeout_s,
-            retries={"mode": "standard", "max_attempts": tuning.max_attempts},
+            retries={"mode": "standard", "total_max_attempts": tuning.max_attempts},
             tcp_keepalive=True,
             max_pool_connections=_CONNECTIONS,
         )

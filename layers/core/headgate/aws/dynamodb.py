@@ -4,8 +4,6 @@ Attribute names in expressions are written `#name` everywhere: many are reserved
 stand for follows from the text.
 """
 
-import asyncio
-import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,11 +44,6 @@ def to_wire(item: Mapping[str, Value | None]) -> Wire:
 
 def from_wire(item: Mapping[str, Mapping[str, Any]]) -> Item:
     return {name: _from_wire(value) for name, value in item.items()}
-
-
-def pause_s(tries: int, *, cap_s: float = 1.0) -> float:
-    """Seconds to wait after this many tries: full jitter over 50 ms, doubling."""
-    return random.random() * min(cap_s, 0.05 * 2.0**tries)  # noqa: S311 - jitter, no secret
 
 
 class Table:
@@ -133,7 +126,7 @@ class Table:
                 left = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
                 if not left:
                     break
-                await asyncio.sleep(pause_s(tries))
+                await self._clients.pause(tries)
             else:
                 raise GatewayFault.unavailable("The store")
         return found
@@ -149,7 +142,7 @@ class Table:
                 left = answer.get("UnprocessedItems", {}).get(self._name, [])
                 if not left:
                     break
-                await asyncio.sleep(pause_s(tries))
+                await self._clients.pause(tries)
             else:
                 raise GatewayFault.unavailable("The store")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from headgate.aws.clients import AwsClients
 from headgate.aws.codec import RECORD, bulk_prefix, bytes_of, number_of, record_items, record_of, text_of
-from headgate.aws.dynamodb import Item, Table, Value, When, Wire, from_wire, pause_s, to_wire
+from headgate.aws.dynamodb import Item, Table, Value, When, Wire, from_wire, to_wire
 from headgate.aws.faults import ConditionFailed, TransactionCancelled, reading
 from headgate.domain.errors import Conflict, GatewayFault, LimitReached
 from headgate.domain.generation import GenerationRecord
@@ -27,6 +27,7 @@ class DynamoGenerationStore:
     """
 
     def __init__(self, clients: AwsClients, table: str, clock: Clock, *, most_looks: int = 20) -> None:
+        self._clients = clients
         self._table = Table(clients, table)
         self._clock = clock
         self._most_looks = most_looks
@@ -111,7 +112,7 @@ class DynamoGenerationStore:
                     raise self._used_up(rate) from cancelled
                 if not cancelled.is_passing:
                     raise GatewayFault("The store refused to begin a generation") from cancelled
-            await asyncio.sleep(pause_s(tries))
+            await self._clients.pause(tries)
         raise GatewayFault.unavailable("The counter of this key's requests")
 
     def _used_up(self, rate: RateWindow) -> LimitReached:
