@@ -57,9 +57,20 @@ def test_what_is_no_price_or_of_another_unit_is_unknown(told: Any) -> None:
     assert listing.per_mtok(told) is None
 
 
+def test_a_price_told_per_million_is_kept_and_an_absurd_one_is_not() -> None:
+    assert listing.read_mtok("0.15") == Decimal("0.15")
+    assert listing.read_mtok(0) == 0
+    assert listing.read_mtok("10001") is None
+    assert listing.read_mtok(Decimal("1e-15")) is None
+
+
 @given(value=ANYTHING)
 def test_nothing_is_ever_read_as_a_negative_or_unprintable_price(value: Any) -> None:
-    for price in (listing.per_mtok(value), *listing.read_units({"image": value}, ["image"]).values()):
+    for price in (
+        listing.per_mtok(value),
+        listing.read_mtok(value),
+        *listing.read_units({"image": value}, ["image"]).values(),
+    ):
         assert price is None or (price.is_finite() and 0 <= price <= 10_000 and len(format(price, "f")) < 60)
 
 

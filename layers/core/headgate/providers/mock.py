@@ -145,15 +145,15 @@ class Mock(OpenAICompatible):
         native_id = listing.read_id(entry)
         prices = listing.read_object(entry.get("pricing"))
         pricing = Pricing(
-            input=listing.read_usd(prices.get("input")),
-            output=listing.read_usd(prices.get("output")),
+            input=listing.read_mtok(prices.get("input")),
+            output=listing.read_mtok(prices.get("output")),
             source="mock",
         )
         return ModelInfo(
             id=f"mock/{native_id}",
             canonical_id=f"mock/{native_id}",
             provider="mock",
-            name=listing.read_text(entry.get("name")),
+            name=listing.read_text(entry.get("name")) or native_id,
             description=listing.read_text(entry.get("description")),
             input_modalities=listing.read_modalities(entry.get("input_modalities")),
             capabilities=frozenset(listing.read_words(entry.get("capabilities"))),

@@ -131,6 +131,12 @@ def read_usd(value: Any) -> Decimal | None:
     return amount if amount.is_finite() and amount >= 0 else None
 
 
+def read_mtok(value: Any) -> Decimal | None:
+    """USD per million tokens, told as such; None for an absurd one."""
+    amount = read_usd(value)
+    return amount if not amount or MIN_USD <= amount <= MAX_USD_PER_MTOK else None
+
+
 def per_mtok(value: Any) -> Decimal | None:
     """USD per million tokens from USD per token; None for an absurd one."""
     amount = read_usd(value)
