@@ -304,7 +304,7 @@ def install_plugin(root: Path, slug: str, *, dist: str = "some-plugin", module: 
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[headgate.providers]\n{slug} = {module}:Found\n")
-    source = SOURCE.format(module=Mute.__module__, slug=slug, cls="Found", more="")
+    source = SOURCE.format(module=Mute.__module__, slug=slug, cls="Found", more="    contract_version = 1")
     (root / f"{module}.py").write_text(source)
     importlib.invalidate_caches()
 
@@ -326,6 +326,14 @@ async def test_a_plugin_reaches_its_provider_through_the_gateways_transport(
     registry = make_registry(Platform(plugged="sk-plugged"), package=files.name, transport=transport)
     await (await registry.get("plugged")).list_models()
     assert [request.url for request in transport.requests] == ["https://x.example/models"]
+
+
+def test_a_plugin_states_the_contract_it_was_written_for(files: Files, tmp_path: Path) -> None:
+    install_plugin(tmp_path, "plugged")
+    path = tmp_path / "some_plugin.py"
+    path.write_text(path.read_text().replace("contract_version = 1", "pass"))
+    with pytest.raises(BrokenProvider, match="contract_version"):
+        make_registry(package=files.name).load("plugged")
 
 
 def test_a_plugin_may_not_hide_a_builtin_provider(files: Files, tmp_path: Path) -> None:

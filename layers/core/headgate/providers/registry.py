@@ -298,12 +298,13 @@ class ProviderRegistry:
             ) from error
 
     def _find_class(self, slug: str) -> type[Provider]:
-        name = f"{self._package}.{slug}"
-        if slug not in self._builtin_slugs():
-            name = self._plugin_points()[slug].module
+        plugin = slug not in self._builtin_slugs()
+        name = self._plugin_points()[slug].module if plugin else f"{self._package}.{slug}"
         module = importlib.import_module(name)
         self._modules.add(name)
         cls = _only_class(module, slug)
+        if plugin and "contract_version" not in vars(cls):
+            raise BrokenProvider(f"{cls.__name__} does not state its contract_version, as a plugin must.")
         if _check_class(cls) != slug:
             raise BrokenProvider(f"{name} should define {slug!r}, but its slug is {cls.spec.slug!r}.")
         return cls
