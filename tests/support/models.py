@@ -1,6 +1,6 @@
-"""Models, prices and heads for tests, with as little said as the test needs."""
+"""Models, prices and lists for tests, with as little said as the test needs."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -26,17 +26,19 @@ def model(model_id: str, **fields: Any) -> ModelInfo:
     return ModelInfo(id=model_id, provider=slug, **fields)
 
 
-def snapshot(slug: str, *models: ModelInfo, fresh_s: float = 600, stale_s: float = 86_400) -> Snapshot:
-    """A list that was read at `START`."""
+def snapshot(
+    slug: str, *models: ModelInfo, now: datetime = START, fresh_s: float = 600, stale_s: float = 86_400
+) -> Snapshot:
+    """A list that was read at `now`."""
     ordered = tuple(sorted(models, key=lambda each: each.id))
     head = SnapshotHead(
         provider=slug,
         version=snapshot_version(ordered),
         model_count=len(ordered),
         chunks=1,
-        fetched_at=START,
-        checked_at=START,
-        fresh_until=START + timedelta(seconds=fresh_s),
-        stale_until=START + timedelta(seconds=stale_s),
+        fetched_at=now,
+        checked_at=now,
+        fresh_until=now + timedelta(seconds=fresh_s),
+        stale_until=now + timedelta(seconds=stale_s),
     )
     return Snapshot(head=head, models=ordered)

@@ -16,6 +16,7 @@ from headgate.http.context import services_of
 
 _MARK = "__headgate_access__"
 PUBLIC = "public"
+_READS = frozenset({"GET", "HEAD"})
 
 
 def public[F: Callable[..., Any]](endpoint: F) -> F:
@@ -66,7 +67,8 @@ async def require_access(request: Request) -> None:
     if not isinstance(access, Scope):
         raise AccessDenied("This route is closed.")
     caller.require(access)
-    services.reads.check(caller)
+    if request.method in _READS:
+        services.reads.check(caller)
     request.state.caller = caller
 
 

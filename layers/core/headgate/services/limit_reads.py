@@ -28,10 +28,12 @@ class ReadLimiter:
         now_s = self._clock.monotonic()
         tokens, at_s = self._buckets.get(caller.key_id, (self._burst, now_s))
         tokens = min(self._burst, tokens + (now_s - at_s) * self._rate_per_s)
-        if tokens < 1:
+        taken = 1.0 if tokens >= 1 else 0.0
+        self._buckets[caller.key_id] = (tokens - taken, now_s)
+        self._buckets.move_to_end(caller.key_id)
+        if len(self._buckets) > _MOST:
+            self._buckets.popitem(last=False)
+        if not taken:
             raise LimitReached(
                 "This key's request limit is reached.", retry_after_s=(1 - tokens) / self._rate_per_s
             )
-        self._buckets[caller.key_id] = (tokens - 1, now_s)
-        if len(self._buckets) > _MOST:
-            self._buckets.popitem(last=False)
