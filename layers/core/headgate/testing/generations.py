@@ -37,6 +37,11 @@ class MemoryGenerationStore(Faulty):
     def __len__(self) -> int:
         return len(self._records)
 
+    @property
+    def counters(self) -> int:
+        """How many rate windows are remembered."""
+        return len(self._counters)
+
     async def begin(self, record: GenerationRecord, *, rate: RateWindow | None = None) -> None:
         self.check_fault()
         if record.id in self._records:
