@@ -27,6 +27,12 @@ def position_of(created_at: datetime, item_id: str) -> str:
     return f"{utc.isoformat(timespec='microseconds')}Z#{item_id}"
 
 
+def split_position(position: str) -> tuple[datetime, str]:
+    """The time and the id of a position."""
+    time, _, item_id = position.partition("#")
+    return datetime.fromisoformat(time), item_id
+
+
 def encode_cursor(scope: str, position: str) -> str:
     """URL-safe text for `position` within the list named by `scope`."""
     return base64.urlsafe_b64encode(_checksum(scope, position) + position.encode()).decode().rstrip("=")

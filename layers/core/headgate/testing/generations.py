@@ -8,7 +8,7 @@ from datetime import datetime
 from headgate.clock import SystemClock
 from headgate.domain.errors import Conflict, LimitReached
 from headgate.domain.generation import GenerationRecord
-from headgate.paging import check_filters, decode_cursor, encode_cursor, position_of
+from headgate.paging import check_filters, decode_cursor, encode_cursor, position_of, split_position
 from headgate.ports import Clock, RateWindow
 from headgate.testing.faults import Faulty
 
@@ -78,20 +78,22 @@ class MemoryGenerationStore(Faulty):
         self.check_fault()
         check_filters(filters)
         scope = f"generations of {owner}"
-        below = None if cursor is None else decode_cursor(scope, cursor)
-        owned = (self._records[one] for one in self._ids_by_owner.get(owner, ()))
+        below = None if cursor is None else split_position(decode_cursor(scope, cursor))
+        now = self._clock.now()
+        # The newest stand last as a rule, and met first they leave the heap little to do.
+        owned = (self._records[one] for one in reversed(self._ids_by_owner.get(owner, {})))
         shown = (
             record
             for record in owned
-            if all(getattr(record, name) == value for name, value in filters.items())
-            and not self._is_expired(record)
+            if (below is None or (record.created_at, record.id) < below)
+            and (record.expires_at is None or record.expires_at > now)
+            and (not filters or all(getattr(record, name) == value for name, value in filters.items()))
         )
-        placed = ((position_of(record.created_at, record.id), record) for record in shown)
-        before = ((position, record) for position, record in placed if below is None or position < below)
-        found = heapq.nlargest(limit + 1, before, key=lambda pair: pair[0])
-        page = found[:limit]
-        more = len(found) > limit
-        return [record for _, record in page], encode_cursor(scope, page[-1][0]) if more else None
+        found = heapq.nlargest(limit + 1, shown, key=lambda record: (record.created_at, record.id))
+        if len(found) <= limit:
+            return found, None
+        last = found[limit - 1]
+        return found[:limit], encode_cursor(scope, position_of(last.created_at, last.id))
 
     def _count(self, rate: RateWindow) -> None:
         now = self._clock.now()
