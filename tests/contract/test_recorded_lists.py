@@ -1,4 +1,4 @@
-"""The providers' real lists and errors, where the recordings lie beside the checkout; else there are no tests."""
+"""The providers' real lists and errors, where the recordings lie beside the checkout; else no tests."""
 
 import json
 import os

@@ -12,14 +12,17 @@ import pkgutil
 import random
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from headgate.domain.errors import GatewayFault, InvalidRequest, NotFound, ProviderRefused
 from headgate.ports import Clock, HttpTransport
 from headgate.providers.base import CONTRACT_VERSION, Provider, ProviderConfig, ProviderSpec
 from headgate.providers.bound import BoundProvider
 from headgate.providers.sending import Sleep
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 PACKAGE = "headgate.providers"
 ENTRY_POINTS = "headgate.providers"
@@ -271,9 +274,12 @@ class ProviderRegistry:
             self._builtin = frozenset(name for name in names - INFRASTRUCTURE if not name.startswith("_"))
         return self._builtin
 
-    def _plugin_points(self) -> dict[str, EntryPoint]:
+    def _plugin_points(self) -> "dict[str, EntryPoint]":
         """Entry points by slug. The same one found twice (a directory twice on the path) is one."""
         if self._plugins is None:
+            # Costs tens of milliseconds, and a call to a built-in provider never comes here.
+            from importlib.metadata import entry_points  # noqa: PLC0415
+
             points: dict[str, EntryPoint] = {}
             for point in entry_points(group=ENTRY_POINTS):
                 known = points.setdefault(point.name, point)
