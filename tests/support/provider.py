@@ -128,7 +128,7 @@ def meaning(status: int, detail: str, **more: Any) -> HeadgateError:
 
 @dataclass
 class FakeProvider(Provider):
-    """Its class is made by `fake_provider`, since the registry takes slugs from classes. `seen`: its chats."""
+    """Its class is made by `fake_provider`, as the registry takes slugs from classes. `seen`: its chats."""
 
     seen: list[ChatCall] = field(default_factory=list)
 

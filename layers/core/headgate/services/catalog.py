@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from headgate.domain.catalog import ModelInfo, ProviderStatus, SnapshotHead
 from headgate.domain.errors import GatewayFault, HeadgateError
@@ -16,6 +17,7 @@ class CatalogView:
 
     models: sorted by id, of all providers whose list may be served. versions: one text for all versions.
     stale: providers whose list is older than it should be. hour: unix hours, so that end dates take effect.
+    serial: no two views of a process have the same, so what was rendered from one is never taken for another.
     """
 
     heads: Mapping[str, SnapshotHead]
@@ -27,6 +29,7 @@ class CatalogView:
     by_id: Mapping[str, ModelInfo] = field(repr=False)
     by_canonical: Mapping[str, tuple[ModelInfo, ...]] = field(repr=False)
     by_bare_name: Mapping[str, frozenset[str]] = field(repr=False)
+    serial: int = field(default_factory=count().__next__, init=False, compare=False)
 
     def status_of(self, provider: str) -> ProviderStatus:
         """Health as judged last; before any check, by whether the list could be read."""
@@ -82,27 +85,27 @@ class Catalog:
             raise GatewayFault.unavailable("The catalogue")
         return self._view
 
-    async def pinned(self, pins: Mapping[str, tuple[str, int]]) -> CatalogView:
-        """The view at these versions: slug → (version, chunks), as a cursor remembers them.
+    async def pinned(self, pins: Mapping[str, str]) -> CatalogView:
+        """The view at these versions by slug, as a cursor remembers them.
 
         Raises GatewayFault when the store no longer has them.
         """
         current = await self.view()
         if pins_of(current) == dict(pins):
             return current
-        key = ",".join(f"{slug}={version}" for slug, (version, _) in sorted(pins.items()))
-        if self._pinned is None or self._pinned.versions != key:
+        versions = _versions_text(pins)
+        if self._pinned is None or self._pinned.versions != versions:
             models: list[ModelInfo] = []
-            for slug, (version, chunks) in pins.items():
+            for slug, version in pins.items():
                 have = self._models.get(slug)
                 if have is not None and have[0] == version:
                     models.extend(have[1])
                 else:
-                    old = SnapshotHead(provider=slug, version=version, chunks=chunks)
+                    old = SnapshotHead(provider=slug, version=version)
                     models.extend(await self._store.read_models(old))
             self._pinned = view_of(
                 models,
-                versions=key,
+                versions=versions,
                 heads=current.heads,
                 health=current.health,
                 stale=current.stale,
@@ -142,51 +145,64 @@ class Catalog:
         return view
 
     async def _check(self) -> None:
+        old = self._view
         try:
             heads = await self._store.read_heads()
             health = await self._store.read_health()
-            changed = await self._load(heads)
         except HeadgateError as error:
-            if self._view is None:
+            if old is None:
                 raise
             self._log.warning("catalog.unreadable", code=error.code)
-            self._check_at_s = self._clock.monotonic() + min(5.0, self._head_check_s)
-            return
-        self._view = self._build(heads, health, changed=changed)
-        self._check_at_s = self._clock.monotonic() + self._next_check_s(heads)
+            heads, health, complete = old.heads, old.health, False
+        else:
+            complete = True
+        complete &= await self._load(heads)
+        self._view = self._build(heads, health)
+        self._check_at_s = self._clock.monotonic() + self._next_check_s(complete=complete)
         await self._start_refresh(heads)
 
-    def _next_check_s(self, heads: Mapping[str, SnapshotHead]) -> float:
+    def _next_check_s(self, *, complete: bool) -> float:
         """Sooner while there is nothing to show, so that a fresh stack fills in seconds."""
-        empty = not any(head.version is not None for head in heads.values())
-        return min(1.0, self._head_check_s) if empty else self._head_check_s
+        if not self._models:
+            return min(1.0, self._head_check_s)
+        return self._head_check_s if complete else min(5.0, self._head_check_s)
 
     async def _load(self, heads: Mapping[str, SnapshotHead]) -> bool:
-        now = self._clock.now()
-        changed = False
-        for slug in [slug for slug in self._models if slug not in heads]:
-            del self._models[slug]
-            changed = True
-        for slug, head in heads.items():
-            have = self._models.get(slug)
-            if not head.is_servable(now):
-                changed |= self._models.pop(slug, None) is not None
-            elif have is None or have[0] != head.version:
-                self._models[slug] = (head.version or "", await self._store.read_models(head))
-                changed = True
-        return changed
+        """Brings the lists in memory up to these heads; False when one can't be read, and stays as it was.
 
-    def _build(
-        self, heads: Mapping[str, SnapshotHead], health: Mapping[str, ProviderHealth], *, changed: bool
-    ) -> CatalogView:
+        Raises GatewayFault when there is something to read, none of it can be, and there is no view yet.
+        """
+        now = self._clock.now()
+        wanted = {slug: head for slug, head in heads.items() if head.is_servable(now)}
+        for slug in self._models.keys() - wanted.keys():
+            del self._models[slug]
+        changed = [head for slug, head in wanted.items() if self._version_of(slug) != head.version]
+        outcomes = await asyncio.gather(*(self._load_one(head) for head in changed))
+        failures = [error for error in outcomes if error is not None]
+        if failures and not self._models and self._view is None:
+            raise failures[0]
+        return not failures
+
+    def _version_of(self, slug: str) -> str | None:
+        return self._models[slug][0] if slug in self._models else None
+
+    async def _load_one(self, head: SnapshotHead) -> HeadgateError | None:
+        try:
+            self._models[head.provider] = (head.version or "", await self._store.read_models(head))
+        except HeadgateError as error:
+            self._log.warning("catalog.list_unreadable", provider=head.provider, code=error.code)
+            return error
+        return None
+
+    def _build(self, heads: Mapping[str, SnapshotHead], health: Mapping[str, ProviderHealth]) -> CatalogView:
         """The old view where nothing differs, so that what was rendered from it stays valid."""
         now = self._clock.now()
         stale = frozenset(slug for slug, head in heads.items() if not head.is_fresh(now))
         hour = int(now.timestamp() // 3600)
+        versions = _versions_text({slug: version for slug, (version, _) in self._models.items()})
         old = self._view
-        if old is None or changed:
+        if old is None or versions != old.versions:
             models = [model for _, models in self._models.values() for model in models]
-            versions = ",".join(f"{slug}={version}" for slug, (version, _) in sorted(self._models.items()))
             return view_of(models, versions=versions, heads=heads, health=health, stale=stale, hour=hour)
         if (heads, health, stale, hour) == (old.heads, old.health, old.stale, old.hour):
             return old
@@ -206,10 +222,13 @@ class Catalog:
             self._log.warning("catalog.refresh_not_started", code=error.code)
 
 
-def pins_of(view: CatalogView) -> dict[str, tuple[str, int]]:
-    """What a cursor must remember to see this view's models again."""
-    versions = dict(part.split("=", 1) for part in view.versions.split(",") if part)
-    return {slug: (version, view.heads[slug].chunks) for slug, version in versions.items()}
+def pins_of(view: CatalogView) -> dict[str, str]:
+    """What a cursor must remember to see this view's models again: versions by slug."""
+    return dict(part.split("=", 1) for part in view.versions.split(",") if part)
+
+
+def _versions_text(pins: Mapping[str, str]) -> str:
+    return ",".join(f"{slug}={version}" for slug, version in sorted(pins.items()))
 
 
 def view_of(

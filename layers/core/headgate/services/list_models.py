@@ -22,6 +22,7 @@ SORTS = ("name", "price", "-price", "context", "newest", "latency")
 MAX_LIMIT = 1000
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _DEAR = Decimal("Infinity")
+_CHECKSUM_BYTES = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,16 +145,12 @@ class ModelLister:
         return tests
 
     async def _resume(self, query: ModelQuery) -> tuple[CatalogView, int]:
-        try:
-            saved = orjson.loads(base64.urlsafe_b64decode((query.cursor or "") + "=="))
-            pins = {str(slug): (str(v), int(chunks)) for slug, (v, chunks) in saved["v"].items()}
-            offset, fingerprint = int(saved["o"]), str(saved["q"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InvalidRequest.of_field("cursor", "is not one of ours.") from error
+        saved = _read_cursor(query.cursor or "")
+        if saved is None:
+            raise InvalidRequest.of_field("cursor", "is not one of ours.")
+        pins, offset, fingerprint = saved
         if fingerprint != query.fingerprint():
             raise InvalidRequest.of_field("cursor", "belongs to another query.")
-        if offset < 0:
-            raise InvalidRequest.of_field("cursor", "is not one of ours.")
         try:
             return await self._catalog.pinned(pins), offset
         except HeadgateError as error:
@@ -163,8 +160,33 @@ class ModelLister:
 
 
 def _cursor(view: CatalogView, offset: int, query: ModelQuery) -> str:
-    saved = {"v": pins_of(view), "o": offset, "q": query.fingerprint()}
-    return base64.urlsafe_b64encode(orjson.dumps(saved)).decode().rstrip("=")
+    saved = orjson.dumps({"v": pins_of(view), "o": offset, "q": query.fingerprint()})
+    return _text_of(_checksum(saved) + saved)
+
+
+def _text_of(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _read_cursor(text: str) -> tuple[dict[str, str], int, str] | None:
+    """Versions, offset and the query's fingerprint; None for a text that `_cursor` never made.
+
+    The checksum is no secret: it tells a cut or mistyped cursor apart, and whoever forges one reads nothing
+    but public lists.
+    """
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        if _checksum(raw[_CHECKSUM_BYTES:]) != raw[:_CHECKSUM_BYTES] or _text_of(raw) != text:
+            return None
+        saved = orjson.loads(raw[_CHECKSUM_BYTES:])
+        pins = {str(slug): str(version) for slug, version in saved["v"].items()}
+        return pins, max(0, int(saved["o"])), str(saved["q"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.sha256(b"models" + content).digest()[:_CHECKSUM_BYTES]
 
 
 def _price_tests(query: ModelQuery) -> list[Callable[[ModelInfo], bool]]:

@@ -75,9 +75,8 @@ async def list_models(request: Request) -> Response:
     query_string: bytes = request.scope["query_string"]
     camel = bool(request.scope["state"].get("camel"))
     catalog = services.catalog
-    hit = catalog.in_memory
-    key = ("v2", id(catalog.peek()), query_string, camel)
-    entry = _cache(request).get(key) if hit else None
+    seen = catalog.peek() if catalog.in_memory else None
+    entry = _cache(request).get(("v2", seen.serial, query_string, camel)) if seen is not None else None
     if entry is not None:
         return _respond(request, entry)
     query, force = read_query(query_string, camel=camel)
@@ -89,8 +88,8 @@ async def list_models(request: Request) -> Response:
     etag = _list_etag(page, query)
     entry = rendered(_list_body(services, page, query, cache_hit=True), etag)
     if not force and query.cursor is None:
-        _cache(request).put(("v2", id(view), query_string, camel), entry)
-    if not hit or force:
+        _cache(request).put(("v2", view.serial, query_string, camel), entry)
+    if seen is None or force:
         entry = rendered(_list_body(services, page, query, cache_hit=False), etag)
     return _respond(request, entry)
 
