@@ -42,21 +42,21 @@ class Received:
 
 
 class Endpoint(ThreadingHTTPServer):
-    """Answers with the next reply; the last one repeats."""
+    """Answers with the next reply, or what it makes of the request; the last one repeats."""
 
     daemon_threads = True
     request_queue_size = 64
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.replies: deque[Reply] = deque()
+        self.replies: deque[Reply | Callable[[Received], Reply]] = deque()
         self.received: list[Received] = []
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def answers(self, *replies: Reply) -> None:
+    def answers(self, *replies: "Reply | Callable[[Received], Reply]") -> None:
         self.replies = deque(replies)
 
 
@@ -71,7 +71,8 @@ class _Handler(BaseHTTPRequestHandler):
             Received(operation, self.path, dict(self.headers), orjson.loads(content or b"null"))
         )
         replies = self.server.replies
-        reply = replies.popleft() if len(replies) > 1 else replies[0]
+        step = replies.popleft() if len(replies) > 1 else replies[0]
+        reply = step if isinstance(step, Reply) else step(self.server.received[-1])
         if reply.hang is not None:
             reply.hang.wait(10)
             return

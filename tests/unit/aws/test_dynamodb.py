@@ -8,15 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.aws.accounts import DynamoAccountStore
+from headgate.aws.catalog import DynamoCatalogStore
 from headgate.aws.clients import AwsClients
 from headgate.aws.dynamodb import Item, Table, from_wire, to_wire
 from headgate.aws.generations import DynamoGenerationStore
 from headgate.domain.callers import ApiKey
+from headgate.domain.catalog import Snapshot, SnapshotHead
 from headgate.domain.errors import GatewayFault, LimitReached
 from headgate.domain.generation import GenerationRecord, GenerationStatus
 from headgate.ports import RateWindow
 from headgate.testing.clock import START, ManualClock
-from tests.unit.aws.conftest import Endpoint, Reply
+from tests.unit.aws.conftest import Endpoint, Received, Reply
 
 ITEMS: list[Item] = [{"pk": "a", "sk": str(number)} for number in range(3)]
 RATE = RateWindow(name="key#1", limit=5, expires_at=START + timedelta(seconds=30))
@@ -103,6 +105,29 @@ async def test_large_items_are_written_a_few_at_a_time(endpoint: Endpoint, table
     sizes = [len(request.body["RequestItems"]["table"]) for request in endpoint.received]
     assert sum(sizes) == 20
     assert max(sizes) <= 13
+
+
+async def test_a_head_written_by_the_answer_that_was_lost_counts_as_written(
+    endpoint: Endpoint, clients: AwsClients
+) -> None:
+    def already_there(request: Received) -> Reply:
+        return Reply.of_error("ConditionalCheckFailedException", Item=request.body["Item"])
+
+    endpoint.answers(Reply(), already_there)
+    head = SnapshotHead(provider="openai", version="v")
+    store = DynamoCatalogStore(clients, "table", ManualClock())
+    assert await store.write_snapshot(Snapshot(head=head, models=()), replaces=None)
+    assert [request.operation for request in endpoint.received] == ["BatchWriteItem", "PutItem"]
+
+
+async def test_a_list_is_written_though_the_old_pieces_can_not_be_retired(
+    endpoint: Endpoint, clients: AwsClients
+) -> None:
+    old = {"version": {"S": "v0"}, "pieces": {"S": "p"}, "chunks": {"N": "2"}}
+    endpoint.answers(Reply(), Reply(body={"Attributes": old}), Reply.of_error("ThrottlingException"))
+    head = SnapshotHead(provider="openai", version="v1")
+    store = DynamoCatalogStore(clients, "table", ManualClock())
+    assert await store.write_snapshot(Snapshot(head=head, models=()), replaces="v0")
 
 
 @pytest.fixture

@@ -83,6 +83,8 @@ class DynamoCatalogStore:
             before = await self._table.put(item, when=_at_version(replaces), old=True)
         except ConditionFailed as lost:
             current = from_wire(lost.item or {})
+            if current.get("pieces") == name:  # the SDK sent this write again when its answer was lost
+                return True
             if current.get("version") != head.version:  # else the pieces are what the winner's head points to
                 await self._retire(
                     head.provider, {key: value for key, value in item.items() if value is not None}
