@@ -1,16 +1,21 @@
 """A provider is one file and its fixtures: the template knows none of them."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PROVIDERS = ROOT / "layers/core/headgate/providers"
-MACHINERY = {"__init__", "base", "registry"}
-SLUGS = sorted(
-    path.stem for path in PROVIDERS.glob("*.py") if path.stem not in MACHINERY and path.stem[0] != "_"
-)
+from headgate.providers.base import ProviderConfig
+from headgate.providers.registry import ProviderRegistry
+from headgate.testing.memory import ManualClock, ScriptedTransport
+
+
+async def _unconfigured(_slug: str) -> ProviderConfig | None:
+    return None
+
+
+SLUGS = ProviderRegistry(
+    transport=ScriptedTransport(), clock=ManualClock(), configure=_unconfigured
+).known_slugs()
 
 
 def test_there_are_providers_to_look_for() -> None:

@@ -66,6 +66,9 @@ class Built:
     account: Account
     scratch: Path
 
+    def environment(self, function: str) -> dict[str, str]:
+        return self.account.environment(function)
+
     def invoke(self, function: str, events: list[Any]) -> tuple[list[Any], list[str]]:
         """The answers to these events from one process, and the modules Lambda would not have had."""
         to = self.scratch / f"{function}.json"
@@ -74,7 +77,7 @@ class Built:
         done = subprocess.run(
             [python, "-I", "-S", "-B", script, to, *self.artefacts.paths(function)],
             input=json.dumps(events),
-            env=self.account.environment(function),
+            env=self.environment(function),
             capture_output=True,
             text=True,
             timeout=120,
