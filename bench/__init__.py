@@ -1,0 +1,1 @@
+"""What the gateway costs: start-up, added latency, catalogue, refresh (`python -m bench`)."""
