@@ -312,6 +312,16 @@ async def test_the_configured_timeout_bounds_one_send() -> None:
     assert bench.transport.requests[0].total_timeout_s == 7.0
 
 
+async def test_the_configured_silences_are_bounded_apart() -> None:
+    config = ProviderConfig(api_key=Secret(KEY), first_byte_timeout_s=8.0, idle_timeout_s=3.0)
+    bench = Bench(OK, config=config)
+    await bench.chat(deadline_s=600.0)
+    (request,) = bench.transport.requests
+    assert (request.first_byte_timeout_s, request.idle_timeout_s) == (8.0, 3.0)
+    assert request.total_timeout_s == 600.0
+    assert request.connect_timeout_s == 5.0
+
+
 @pytest.mark.parametrize(
     ("location", "host"),
     [
