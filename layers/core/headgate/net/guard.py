@@ -5,6 +5,7 @@ is connected to. The second judgement is the binding one: between the two a name
 """
 
 import enum
+import functools
 import ipaddress
 import re
 import socket
@@ -186,6 +187,7 @@ def _unmap(address: Address | None) -> Address | None:
     return mapped or address
 
 
+@functools.lru_cache(maxsize=512)
 def _check_host(host: str) -> None:
     """Raises InvalidRequest for a host that some resolvers read as an address and others don't.
 
@@ -204,6 +206,7 @@ def _check_host(host: str) -> None:
         raise _refusal("The host is not a plain IPv4 address.")
 
 
+@functools.lru_cache(maxsize=512)
 def _parse_address(address: str | Address) -> Address | None:
     if not isinstance(address, str):
         return address
