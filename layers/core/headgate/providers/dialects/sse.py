@@ -139,7 +139,7 @@ def _read_block(block: bytes, raw: bytes) -> SseEvent | None:
 
 
 def _read_lines(block: bytes, raw: bytes) -> SseEvent | None:
-    if block[:1] in (b"{", b"["):
+    if block.lstrip(b" \t")[:1] in (b"{", b"["):
         return SseEvent(block.strip(), raw, bare=True)
     data: list[bytes] = []
     name, comments = "", False
