@@ -67,7 +67,10 @@ class CatalogRefresher:
 
         async def one(slug: str) -> RefreshOutcome:
             async with gate:
-                return await self._refresh_one(slug, heads.get(slug), force=force)
+                try:
+                    return await self._refresh_one(slug, heads.get(slug), force=force)
+                except GatewayFault as error:  # the store's: the other providers may still be written
+                    return RefreshOutcome(provider=slug, outcome="failed", error=_told(error))
 
         outcomes = list(await asyncio.gather(*(one(slug) for slug in wanted)))
         for slug in heads.keys() - set(configured):
@@ -93,6 +96,8 @@ class CatalogRefresher:
             return RefreshOutcome(provider=slug, outcome="busy")
         try:
             current = (await self._store.read_heads()).get(slug)
+            if current is not None and not force and current.is_fresh(self._clock.now()):
+                return RefreshOutcome(provider=slug, outcome="fresh", model_count=current.model_count)
             return await self._fetch(slug, current)
         finally:
             await self._store.release_lease(lease, owner)
@@ -188,7 +193,7 @@ class CatalogRefresher:
 
     async def _failed(self, slug: str, head: SnapshotHead | None, error: HeadgateError) -> RefreshOutcome:
         known = head or SnapshotHead(provider=slug)
-        failed = replace(known, checked_at=self._clock.now(), error=f"{error.code}: {error.detail}")
+        failed = replace(known, checked_at=self._clock.now(), error=_told(error))
         if head is None:
             await self._store.write_snapshot(Snapshot(head=failed, models=()), replaces=None)
         else:
@@ -196,3 +201,7 @@ class CatalogRefresher:
         return RefreshOutcome(
             provider=slug, outcome="failed", model_count=known.model_count, error=failed.error
         )
+
+
+def _told(error: HeadgateError) -> str:
+    return f"{error.code}: {error.detail}"
