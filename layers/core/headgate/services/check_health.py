@@ -163,7 +163,7 @@ class HealthService:
         await self._store.append_changes(
             [
                 ChangeEvent(
-                    id=new_id("evt"),
+                    id=new_id("evt", at_ms=int(after.last_checked.timestamp() * 1000)),
                     type=kind,
                     at=after.last_checked,
                     provider=after.provider,
