@@ -37,15 +37,21 @@ _FORMATS: Mapping[str, str] = {
 }
 
 
+class SampleError(ValueError):
+    """No value was made up for a schema."""
+
+
 def sample(schema: Any) -> Any:
     """A value for `schema`, the same one each time.
 
-    Raises ValueError for a schema that is none, or asks for more than 2,000 values.
+    Raises SampleError for a schema that is none, or asks for more than 2,000 values.
     """
     try:
         return _Sampler(schema).value(schema, depth=0, variant=1)
-    except (TypeError, AttributeError, LookupError, OverflowError) as error:
-        raise ValueError("this is no JSON schema") from error
+    except SampleError:
+        raise
+    except (TypeError, AttributeError, LookupError, ArithmeticError, ValueError) as error:
+        raise SampleError("this is no JSON schema") from error
 
 
 class _Sampler:
@@ -57,7 +63,7 @@ class _Sampler:
         """variant: 1, 2, … give distinct values where there are any."""
         self._left -= 1
         if self._left < 0 or depth > _MAX_DEPTH:
-            raise ValueError("the schema asks for too much")
+            raise SampleError("the schema asks for too much")
         schema = self._resolved(schema, depth)
         choices = [schema["const"]] if "const" in schema else schema.get("enum")
         if isinstance(choices, list) and choices:
@@ -227,7 +233,7 @@ def _text(schema: Mapping[str, Any], variant: int) -> str:
         return template.format(variant)
     least = int(schema.get("minLength") or 0)
     if least > _MAX_CHARS:
-        raise ValueError("the schema asks for too much")
+        raise SampleError("the schema asks for too much")
     most = schema.get("maxLength")
     most = most if isinstance(most, int) else max(least, 200)
     pattern = schema.get("pattern")

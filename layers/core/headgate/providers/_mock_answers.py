@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from headgate.providers._json_sample import sample
+from headgate.providers._json_sample import SampleError, sample
 from headgate.providers.dialects.openai_answers import text_of
 
 IMAGE_TOKENS = 85
@@ -238,7 +238,7 @@ def _reasoning(messages: Sequence[Mapping[str, Any]]) -> str:
 def _made_up(schema: Any, param: str) -> str:
     try:
         return json.dumps(sample(schema), ensure_ascii=False)
-    except ValueError as error:
+    except SampleError as error:
         raise MockRefusal(400, f"The schema can't be satisfied: {error}.", param=param) from error
 
 
