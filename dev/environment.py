@@ -13,10 +13,17 @@ STREAMED_BODY_BYTES = 10_000_000
 """API Gateway's own limit, which is all that is left where Lambda does not buffer."""
 
 DEFAULT_PORT = 8787
-LOOPBACK_HOSTS = "localhost,127.0.0.1,::1"
+
+_USUAL = {
+    "HEADGATE_MOCK": "auto",
+    "HEADGATE_ALLOW_UNLISTED_MODELS": "1",
+    "HEADGATE_PRIVATE_HOSTS": "localhost,127.0.0.1,::1",
+    "HEADGATE_STAGE_PREFIX": "",
+}
+"""What differs here from a deployed stack's defaults."""
 
 _PARAMETER = "HEADGATE_PARAM_"
-_RUNNERS_OWN = ("HEADGATE_ADMIN_KEY", "HEADGATE_STORE", "HEADGATE_LOCAL")
+_RUNNERS_OWN = ("HEADGATE_ADMIN_KEY", "HEADGATE_STORE", "HEADGATE_LOCAL", "HEADGATE_SECRET_PREFIX")
 _RESOURCE_NAMES = ("_TABLE", "_FUNCTION", "_BUCKET", "_KEY_ID", "_ARN")
 _PROVIDER_SUFFIXES = ("_API_KEY", "_BASE_URL")
 
@@ -97,18 +104,10 @@ def _is_setting(name: str) -> bool:
 def function_environment(spec: FunctionSpec, config: LocalConfig, aws: Mapping[str, str]) -> dict[str, str]:
     """One function's environment: what its template entry declares, what Lambda adds, what is local.
 
-    aws: region, credentials and endpoints. A `HEADGATE_*` setting of the person's own wins over the template.
-    In memory mode there is no secret store, so provider keys and addresses are in it too.
+    aws: region, credentials and endpoints. What a person gave, as a parameter or as a `HEADGATE_*` setting of
+    the function's own, wins over what is usual here, and that over the template's defaults.
     """
-    local = {
-        "HEADGATE_LOCAL": "1",
-        "HEADGATE_MOCK": "auto",
-        "HEADGATE_ALLOW_UNLISTED_MODELS": "1",
-        "HEADGATE_PRIVATE_HOSTS": LOOPBACK_HOSTS,
-        "HEADGATE_STAGE_PREFIX": "",
-        **config.settings,
-        "HEADGATE_STORE": config.store,
-    }
+    usual = {name: value for name, value in _USUAL.items() if name not in spec.chosen}
     return {
         **_body_limit(spec),
         **spec.environment,
@@ -116,7 +115,10 @@ def function_environment(spec: FunctionSpec, config: LocalConfig, aws: Mapping[s
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         **aws,
-        **local,
+        **usual,
+        **config.settings,
+        "HEADGATE_LOCAL": "1",
+        "HEADGATE_STORE": config.store,
     }
 
 

@@ -5,11 +5,12 @@ https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (2026-11-20).
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from dev.invocation import FunctionFailed
+from dev.servers import HOST
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -37,13 +38,16 @@ class LambdaApi:
             return
         raw = scope["raw_path"].decode("ascii", "replace").partition("?")[0]
         name = unquote(raw.removeprefix(_PREFIX).removesuffix(_SUFFIX))
-        if scope["method"] != "POST" or not (raw.startswith(_PREFIX) and raw.endswith(_SUFFIX)):
+        headers = dict(scope["headers"])
+        if not _is_from_here(headers):
+            await _answer(send, 403, _error("AccessDeniedException", "Only signed calls of this machine."))
+        elif scope["method"] != "POST" or not (raw.startswith(_PREFIX) and raw.endswith(_SUFFIX)):
             await _answer(send, 404, _error("ResourceNotFoundException", "Only Invoke is served here."))
         elif not self._knows(name):
             await _answer(send, 404, _error("ResourceNotFoundException", f"Function not found: {name}"))
         else:
             payload = await _read(receive)
-            kind = dict(scope["headers"]).get(b"x-amz-invocation-type", b"RequestResponse")
+            kind = headers.get(b"x-amz-invocation-type", b"RequestResponse")
             await self._run(name, payload, kind, send)
 
     async def _run(self, name: str, payload: bytes, kind: bytes, send: "Send") -> None:
@@ -66,6 +70,15 @@ class LambdaApi:
             await self._invoke(name, payload)
         except FunctionFailed as error:
             self._report(name, str(error))
+
+
+def _is_from_here(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether an AWS SDK on this machine is calling, rather than a page in its browser.
+
+    A page can't set `Authorization` without being asked first, nor give `Host` another name than its own.
+    """
+    host = headers.get(b"host", b"").rpartition(b":")[0]
+    return host == HOST.encode() and headers.get(b"authorization", b"").startswith(b"AWS4-HMAC-SHA256 ")
 
 
 async def _read(receive: "Receive") -> bytes:

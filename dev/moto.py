@@ -33,6 +33,7 @@ class Moto:
                 text=True,
                 cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
+                process_group=0,  # Ctrl-C in the terminal is for us, who then end it
             )
         )
 

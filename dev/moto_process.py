@@ -7,7 +7,6 @@ read.
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable
 from threading import Lock, Thread
@@ -61,12 +60,14 @@ def forget_read(table_name: str, sequence_number: int) -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the runner ends us
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     app = OneAtATime(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
     Thread(target=server.serve_forever, daemon=True).start()
-    print(server.server_port, flush=True)
+    try:
+        os.write(sys.stdout.fileno(), f"{server.server_port}\n".encode())
+    except BrokenPipeError:
+        os._exit(0)  # the runner ended before we were up
     for line in sys.stdin:
         table_name, sequence_number = line.split()
         with app.lock:

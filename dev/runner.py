@@ -40,9 +40,11 @@ def report(who: str, what: str) -> None:
     print(f"{who} failed: {what}", file=sys.stderr, flush=True)
 
 
-async def run_stack(stack: Stack, config: LocalConfig, listener: socket.socket) -> int:
-    """Serves until a signal says stop; the exit code. Raises TemplateError, CannotServe, FunctionFailed."""
-    began_s = time.monotonic()
+async def run_stack(stack: Stack, config: LocalConfig, listener: socket.socket, *, began_s: float) -> int:
+    """Serves until a signal says stop; the exit code. began_s: when the process began, `time.monotonic()`.
+
+    Raises TemplateError, CannotServe, FunctionFailed, HeadgateError.
+    """
     check_events(stack)
     resources.isolate_environment()
     runner = Runner(stack, config)

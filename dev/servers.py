@@ -54,6 +54,9 @@ class _NotOurCuts(logging.Filter):
         return not str(record.msg).startswith("Cancel %s running task")
 
 
+_QUIET = _NotOurCuts()
+
+
 class RunningServer:
     """One app on one socket."""
 
@@ -73,7 +76,7 @@ class RunningServer:
                 backlog=_BACKLOG,
             )
         )
-        logging.getLogger("uvicorn.error").addFilter(_NotOurCuts())
+        logging.getLogger("uvicorn.error").addFilter(_QUIET)
         self._task: asyncio.Task[None] | None = None
 
     @property

@@ -55,7 +55,10 @@ class StreamSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionSpec:
-    """One function. name: its folder's, which is also its module's. environment: exactly what is declared."""
+    """One function. name: its folder's, which is also its module's. environment: exactly what is declared.
+
+    chosen: those of its variables that follow from a parameter which somebody gave.
+    """
 
     logical_id: str
     name: str
@@ -65,6 +68,7 @@ class FunctionSpec:
     timeout_s: int
     memory_mb: int
     environment: Mapping[str, str]
+    chosen: frozenset[str] = frozenset()
     routes: tuple[Route, ...] = ()
     schedules: tuple[ScheduleSpec, ...] = ()
     streams: tuple[StreamSpec, ...] = ()
@@ -130,6 +134,18 @@ def parameter_values(declared: Mapping[str, Any], given: Mapping[str, str]) -> d
     return values
 
 
+class _Values(dict[str, Any]):
+    """Parameters by name, which remembers those that were asked for."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+
 class _Reader:
     """Walks one template. Holds what `!Ref` and the like mean in it."""
 
@@ -145,8 +161,10 @@ class _Reader:
             "AWS::URLSuffix": "amazonaws.com",
             "AWS::NoValue": NO_VALUE,
         }
+        self._given = given.keys()
+        self._values = _Values({**parameter_values(template.get("Parameters") or {}, given), **pseudo})
         self._scope = Scope(
-            values={**parameter_values(template.get("Parameters") or {}, given), **pseudo},
+            values=self._values,
             attribute=self._attribute,
             conditions=template.get("Conditions") or {},
             mappings=template.get("Mappings") or {},
@@ -202,6 +220,7 @@ class _Reader:
             raise TemplateError("a function needs its CodeUri")
         folder = PurePosixPath(str(resolve(properties["CodeUri"])))
         events = resolve(properties.get("Events", {}))
+        environment, chosen = self._environment(properties)
         return FunctionSpec(
             logical_id=logical_id,
             name=folder.name,
@@ -210,7 +229,8 @@ class _Reader:
             handler=str(resolve(properties.get("Handler", "app.handler"))),
             timeout_s=int(resolve(properties.get("Timeout", 3))),
             memory_mb=int(resolve(properties.get("MemorySize", 128))),
-            environment=self._environment(properties),
+            environment=environment,
+            chosen=chosen,
             routes=tuple(_route(event) for _, event in _events(events, "Api")),
             schedules=tuple(
                 _schedule(f"{logical_id}.{name}", event)
@@ -224,12 +244,22 @@ class _Reader:
             ),
         )
 
-    def _environment(self, properties: Mapping[str, Any]) -> dict[str, str]:
+    def _environment(self, properties: Mapping[str, Any]) -> tuple[dict[str, str], frozenset[str]]:
+        """The function's variables, and the names of those that depend on a given parameter."""
         declared = {
             **(self._globals.get("Environment") or {}).get("Variables", {}),
             **(properties.get("Environment") or {}).get("Variables", {}),
         }
-        return {name: self._scope.text(value) for name, value in self._scope.resolve(declared).items()}
+        environment: dict[str, str] = {}
+        chosen: set[str] = set()
+        for name, value in declared.items():
+            self._values.asked.clear()
+            resolved = self._scope.resolve(value)
+            if resolved is not NO_VALUE:
+                environment[name] = self._scope.text(resolved)
+            if self._values.asked & self._given:
+                chosen.add(name)
+        return environment, frozenset(chosen)
 
 
 def _events(events: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

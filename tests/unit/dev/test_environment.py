@@ -1,5 +1,7 @@
 """What a function gets to see of this machine, and what the runner takes from it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,14 @@ def test_a_setting_of_ones_own_wins_over_the_template() -> None:
     config = read_config({"HEADGATE_LIST_TTL_S": "5", "HEADGATE_MOCK": "1"}, {}, {})
     env = function_environment(a_function(HEADGATE_LIST_TTL_S="600", HEADGATE_MOCK="off"), config, AWS)
     assert (env["HEADGATE_LIST_TTL_S"], env["HEADGATE_MOCK"]) == ("5", "1")
+
+
+def test_a_parameter_of_ones_own_wins_over_what_is_usual_locally() -> None:
+    declared = a_function(HEADGATE_MOCK="off", HEADGATE_PRIVATE_HOSTS="")
+    spec = replace(declared, chosen=frozenset({"HEADGATE_MOCK"}))
+    env = function_environment(spec, LocalConfig(), AWS)
+    assert env["HEADGATE_MOCK"] == "off"
+    assert env["HEADGATE_PRIVATE_HOSTS"] != ""
 
 
 def test_a_resources_name_is_the_templates_alone() -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -116,3 +117,21 @@ async def test_other_calls_of_lambda_are_not_served(client: "LambdaClient") -> N
     with pytest.raises(ClientError) as caught:
         await asyncio.to_thread(client.get_function, FunctionName="keep")
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer x"},
+        {"authorization": "AWS4-HMAC-SHA256 Credential=x", "host": "evil.test"},
+    ],
+)
+async def test_a_page_in_a_browser_starts_nothing(
+    client: "LambdaClient", function: OneFunction, headers: dict[str, str]
+) -> None:
+    url = f"{client.meta.endpoint_url}/2015-03-31/functions/keep/invocations"
+    async with httpx.AsyncClient(trust_env=False) as page:
+        answer = await page.post(url, content=b"{}", headers=headers)
+    assert answer.status_code == 403
+    assert function.events == []

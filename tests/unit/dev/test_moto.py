@@ -1,6 +1,5 @@
 """moto lives as long as whoever holds it, and no longer."""
 
-import asyncio
 import os
 import signal
 import socket
@@ -55,12 +54,3 @@ def test_a_holder_that_is_killed_takes_moto_with_it() -> None:
     while answers(url) and time.monotonic() < deadline_s:
         time.sleep(0.05)
     assert not answers(url)
-
-
-def test_ctrl_c_in_the_terminal_leaves_the_stopping_to_the_holder() -> None:
-    moto = Moto.start()
-    asyncio.run(moto.ready())
-    os.kill(moto.pid, signal.SIGINT)
-    time.sleep(0.2)
-    assert moto.is_alive()
-    moto.stop()

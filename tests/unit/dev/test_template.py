@@ -172,6 +172,13 @@ def test_a_given_parameter_wins_over_its_default() -> None:
     assert changed.function("read").environment["PREFIX"] == ""
 
 
+def test_a_variable_knows_whether_a_given_parameter_made_it() -> None:
+    assert read_stack(TEMPLATE).function("read").chosen == frozenset()
+    given = read_stack(TEMPLATE, {"TtlSeconds": "600", "Level": "off"}).function("read")
+    assert given.chosen == {"TTL", "PREFIX", "ABSENT"}
+    assert given.environment["TTL"] == "600"
+
+
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [({"Nope": "1"}, "no parameter Nope"), ({"Level": "loud"}, "Level must be one of on, off")],
