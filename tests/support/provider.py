@@ -165,7 +165,7 @@ class FakeProvider(Provider):
         self.seen.append(call)
         return self._request("POST", f"/chat/{call.model}", config, body=orjson.dumps(call.body))
 
-    def parse_chat(self, body: bytes, price: PriceUsage) -> ChatAnswer:
+    def parse_chat(self, call: ChatCall, body: bytes, price: PriceUsage) -> ChatAnswer:
         if body == b"CRASH":
             raise RuntimeError("the plugin crashed")
         read = orjson.loads(body)

@@ -1,7 +1,7 @@
 """From what a caller wrote as `model` to the offers that can serve it, in order. Pure, over a view."""
 
 import difflib
-import re
+import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +13,6 @@ from headgate.services.catalog import CatalogView
 from headgate.services.offers import price_sum
 
 _SUFFIXES = {":floor": "price", ":nitro": "latency"}
-_WORDS = re.compile(r"[a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,23 +125,24 @@ def _rejected(routing: Routing, candidate: Candidate) -> dict[str, object]:
 
 def not_found(view: CatalogView, model: str, *, said: str | None = None) -> NotFound:
     """`model_not_found`, with the ids that come closest; `said`: what a provider answered, if asked."""
-    close = suggest(view, model)
-    hint = f" Did you mean {', '.join(close)}?" if close else " GET /v2/models lists what there is."
+    several = sorted(view.by_bare_name.get(model, ()))
     shown = model if len(model) <= 200 else model[:200] + "…"
-    return NotFound(
-        f"{said or f'There is no model {shown}.'}{hint}",
-        code="model_not_found",
-        members={"suggestions": close},
-    )
+    if len(several) > 1:
+        close = several[:10]
+        what, hint = f"{shown} could be any of several models.", f" Name one: {', '.join(close)}."
+    else:
+        close = suggest(view, model)
+        what = f"There is no model {shown}."
+        hint = f" Did you mean {', '.join(close)}?" if close else " GET /v2/models lists what there is."
+    return NotFound(f"{said or what}{hint}", code="model_not_found", members={"suggestions": close})
 
 
 def suggest(view: CatalogView, model: str, *, most: int = 3) -> list[str]:
-    """The closest ids. Words in common first, so that few ids need the dear comparison."""
+    """The closest ids. Three-letter runs in common first, so that few ids need the dear comparison."""
     text = model.lower()[:200]
-    words = set(_WORDS.findall(text))
-    shared = sorted(
-        ((len(words & set(_WORDS.findall(known.lower()))), known) for known in view.by_id),
-        key=lambda item: -item[0],
-    )
-    nearest = [known for count, known in shared[:60] if count or len(view.by_id) <= 60]
-    return difflib.get_close_matches(text, nearest, n=most, cutoff=0.5) or nearest[:most]
+    runs = {text[at : at + 3] for at in range(max(1, len(text) - 2))}
+    lowered = {known.lower(): known for known in view.by_id}
+    nearest = heapq.nlargest(60, lowered, key=lambda known: sum(run in known for run in runs))
+    close = difflib.get_close_matches(text, nearest, n=most, cutoff=0.5)
+    close = close or [known for known in nearest[:most] if any(run in known for run in runs)]
+    return [lowered[known] for known in close]

@@ -1,0 +1,263 @@
+"""From what a caller wrote as `model` to the offers that can serve it, in order."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headgate.domain.catalog import ModelInfo, ModelStatus, ProviderStatus
+from headgate.domain.errors import NoRoute, NotFound
+from headgate.domain.health import ProviderHealth
+from headgate.providers.registry import canonical_slug
+from headgate.services.catalog import CatalogView, view_of
+from headgate.services.route import Routing, find_candidates, suggest
+from headgate.testing.clock import START
+from tests.support.models import model, priced
+
+KNOWN = {"openai", "openrouter", "requesty", "gemini", "anthropic"}
+DAY = timedelta(days=1)
+
+GPT = model("openai/gpt-5", pricing=priced("1", "10"))
+GPT_OR = model("openrouter/openai/gpt-5", pricing=priced("1.1", "11"))
+GPT_RQ = model("requesty/openai/gpt-5", pricing=priced("0.9", "9"))
+MINI = model("openrouter/openai/gpt-5-mini", pricing=priced("0.1", "1"))
+FLASH = model("gemini/flash", canonical_id="google/flash", pricing=priced("0.2", "1"))
+LARGE_A = model("openrouter/mistralai/large")
+LARGE_B = model("openrouter/other/large")
+ALL = [GPT, GPT_OR, GPT_RQ, MINI, FLASH, LARGE_A, LARGE_B]
+
+
+def view(
+    models: Iterable[ModelInfo] = ALL, health: Mapping[str, ProviderHealth] | None = None
+) -> CatalogView:
+    return view_of(models, versions="", heads={}, health=health or well(), stale=frozenset(), hour=0)
+
+
+def does(provider: str, status: str, p50_ms: int | None = None) -> ProviderHealth:
+    return ProviderHealth(
+        provider=provider, status=ProviderStatus(status), last_checked=START, latency_p50_ms=p50_ms
+    )
+
+
+def well(**p50_ms: int | None) -> dict[str, ProviderHealth]:
+    return {slug: does(slug, "healthy", p50_ms.get(slug)) for slug in KNOWN}
+
+
+def routing(
+    seen: CatalogView | None = None, *, usable: Iterable[str] = KNOWN, allow_unlisted: bool = False
+) -> Routing:
+    slugs = set(usable)
+    return Routing(
+        view=seen or view(),
+        now=START,
+        is_usable=slugs.__contains__,
+        canonical_slug=lambda name: canonical_slug(name) if canonical_slug(name) in KNOWN else None,
+        allow_unlisted=allow_unlisted,
+    )
+
+
+def route(name: str, to: Routing | None = None) -> list[str]:
+    return [candidate.id for candidate in find_candidates(to or routing(), name)]
+
+
+# -- names -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("openrouter/openai/gpt-5", [GPT_OR.id]),
+        ("openai/gpt-5", [GPT.id]),
+        ("OpenAI/gpt-5", [GPT.id]),
+        ("gemini/flash", [FLASH.id]),
+        ("google/flash", [FLASH.id]),
+        ("flash", [FLASH.id]),
+        ("gpt-5-mini", [MINI.id]),
+        ("openai/gpt-5-mini", [MINI.id]),
+        ("mistralai/large", [LARGE_A.id]),
+        (" openai/gpt-5 ", [GPT.id]),
+    ],
+)
+def test_a_model_is_known_by_its_id_an_alias_its_canonical_id_or_a_bare_name(
+    name: str, ids: list[str]
+) -> None:
+    assert route(name) == ids
+
+
+def test_a_bare_name_means_every_offer_of_that_model() -> None:
+    assert set(route("gpt-5")) == {GPT.id, GPT_OR.id, GPT_RQ.id}
+
+
+def test_a_slash_means_the_provider_if_the_caller_can_use_it_else_the_author() -> None:
+    assert route("openai/gpt-5") == [GPT.id]
+    without = routing(usable=KNOWN - {"openai"})
+    assert set(route("openai/gpt-5", without)) == {GPT_OR.id, GPT_RQ.id}
+
+
+def test_offers_of_providers_that_the_caller_can_not_use_are_no_candidates() -> None:
+    assert route("gpt-5", routing(usable={"requesty"})) == [GPT_RQ.id]
+    with pytest.raises(NotFound):
+        route("gpt-5", routing(usable={"gemini"}))
+
+
+def test_an_ambiguous_bare_name_is_refused_with_what_it_could_mean() -> None:
+    with pytest.raises(NotFound) as refused:
+        route("large")
+    assert refused.value.code == "model_not_found"
+    assert refused.value.members["suggestions"] == ["mistralai/large", "other/large"]
+    assert "several" in refused.value.detail
+
+
+@pytest.mark.parametrize("name", ["", ",", " , ,", "/", "nonsense", "openai/", "/gpt-5", "x" * 5_000])
+def test_what_names_nothing_is_not_found(name: str) -> None:
+    with pytest.raises(NotFound) as refused:
+        route(name)
+    assert refused.value.http_status == 404
+    assert len(refused.value.detail) < 600
+
+
+# -- lists and suffixes ------------------------------------------------------------------------------------
+
+
+def test_a_list_is_tried_in_the_order_given_each_once() -> None:
+    assert route("gemini/flash, openai/gpt-5,flash") == [FLASH.id, GPT.id]
+
+
+def test_a_list_goes_on_without_what_it_does_not_find() -> None:
+    assert route("nonsense,openai/gpt-5") == [GPT.id]
+
+
+def test_floor_is_cheapest_first() -> None:
+    assert route("gpt-5:floor") == [GPT_RQ.id, GPT.id, GPT_OR.id]
+
+
+def test_nitro_is_quickest_first_and_the_unmeasured_last() -> None:
+    to = routing(view(health=well(openrouter=300, openai=900)))
+    assert route("gpt-5:nitro", to) == [GPT_OR.id, GPT.id, GPT_RQ.id]
+
+
+def test_a_model_whose_own_name_ends_so_is_meant_before_the_suffix() -> None:
+    odd = model("openrouter/x/y:floor")
+    assert route("x/y:floor", routing(view([odd, model("requesty/x/y")]))) == [odd.id]
+
+
+@pytest.mark.parametrize("suffix", ["", ":floor", ":nitro"])
+def test_a_provider_that_is_down_comes_last_whatever_the_order(suffix: str) -> None:
+    health = well(requesty=1) | {"requesty": does("requesty", "down", 1)}
+    assert route(f"gpt-5{suffix}", routing(view(health=health)))[-1] == GPT_RQ.id
+
+
+def test_without_a_suffix_healthy_comes_before_degraded_then_cheap_before_dear_before_unknown() -> None:
+    unknown = model("gemini/gpt-5", canonical_id="openai/gpt-5")
+    health = well() | {"requesty": does("requesty", "degraded")}
+    to = routing(view([*ALL, unknown], health))
+    assert route("gpt-5", to) == [GPT.id, GPT_OR.id, unknown.id, GPT_RQ.id]
+
+
+# -- what can't be called ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ended", [replace(GPT, expires_at=START - DAY), replace(GPT, status=ModelStatus.UNAVAILABLE)]
+)
+def test_a_model_past_its_end_has_no_route_and_the_answer_says_why(ended: ModelInfo) -> None:
+    with pytest.raises(NoRoute) as refused:
+        route("openai/gpt-5", routing(view([ended])))
+    assert refused.value.http_status == 422
+    (candidate,) = refused.value.members["candidates"]
+    assert (candidate["model"], candidate["provider"], candidate["kept"]) == (GPT.id, "openai", False)
+    assert candidate["reasons"]
+
+
+def test_a_model_that_is_announced_to_end_is_still_served() -> None:
+    assert route("openai/gpt-5", routing(view([replace(GPT, expires_at=START + DAY)])))
+
+
+def test_other_offers_serve_in_place_of_one_that_ended() -> None:
+    ended = replace(GPT_RQ, expires_at=START - DAY)
+    assert GPT_RQ.id not in route("gpt-5", routing(view([GPT, GPT_OR, ended])))
+
+
+def test_a_provider_that_is_down_is_still_a_candidate_when_it_is_the_only_one() -> None:
+    assert route("gemini/flash", routing(view(health=well() | {"gemini": does("gemini", "down")})))
+
+
+# -- unlisted models ---------------------------------------------------------------------------------------
+
+
+def test_an_unlisted_model_goes_to_the_provider_named_only_where_that_is_allowed() -> None:
+    with pytest.raises(NotFound):
+        route("openai/brand-new")
+    (candidate,) = find_candidates(routing(allow_unlisted=True), "openai/brand-new")
+    assert (candidate.provider, candidate.native_id, candidate.info) == ("openai", "brand-new", None)
+
+
+def test_an_unlisted_model_keeps_the_providers_own_id_whole() -> None:
+    (candidate,) = find_candidates(routing(allow_unlisted=True), "google/a/b:c@d")
+    assert (candidate.provider, candidate.native_id) == ("gemini", "a/b:c@d")
+
+
+@pytest.mark.parametrize("name", ["brand-new", "nobody/brand-new"])
+def test_without_a_provider_the_caller_can_use_there_is_nowhere_to_pass_it_to(name: str) -> None:
+    with pytest.raises(NotFound):
+        route(name, routing(allow_unlisted=True))
+    with pytest.raises(NotFound):
+        route("openai/brand-new", routing(usable={"gemini"}, allow_unlisted=True))
+
+
+def test_a_listed_offer_elsewhere_is_preferred_to_passing_on_blindly() -> None:
+    assert route("openai/gpt-5-mini", routing(allow_unlisted=True)) == [MINI.id]
+
+
+# -- suggestions -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("openai/gpt5", GPT.id),
+        ("opnai/gpt-5", GPT.id),
+        ("openrouter/openai/gpt-5-mni", MINI.id),
+        ("gpt-5-mimi", MINI.id),
+        ("gemini/flesh", FLASH.id),
+        ("GEMINI/FLASH-2", FLASH.id),
+    ],
+)
+def test_a_slip_of_the_pen_gets_the_id_that_was_meant(wrong: str, meant: str) -> None:
+    with pytest.raises(NotFound) as refused:
+        route(wrong)
+    assert meant in refused.value.members["suggestions"]
+    assert meant in refused.value.detail
+
+
+def test_ids_with_capitals_are_suggested_as_they_are() -> None:
+    seen = view([model("openrouter/Meta-Llama/Llama-3.3-70B")])
+    assert suggest(seen, "openrouter/meta-llama/llama-3.3-70") == ["openrouter/Meta-Llama/Llama-3.3-70B"]
+
+
+def test_nothing_alike_suggests_nothing() -> None:
+    assert suggest(view(), "zzzzzz") == []
+    assert suggest(view([]), "gpt") == []
+
+
+def test_suggestions_out_of_ten_thousand_are_close_and_quick() -> None:
+    seen = view([model(f"openrouter/author{n % 97}/model-{n}-instruct") for n in range(10_000)])
+    started_s = time.perf_counter()
+    close = suggest(seen, "openrouter/author7/modle-7-instruct")
+    took_s = time.perf_counter() - started_s
+    assert "openrouter/author7/model-7-instruct" in close
+    assert took_s < 0.5
+
+
+@settings(deadline=None)
+@given(st.text(max_size=300))
+def test_whatever_is_written_there_is_an_answer(name: str) -> None:
+    try:
+        found = [candidate.id for candidate in find_candidates(routing(allow_unlisted=True), name)]
+    except (NotFound, NoRoute) as refused:
+        found = [*refused.members.get("suggestions", []), refused.detail]
+    assert found
