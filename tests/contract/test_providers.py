@@ -421,7 +421,7 @@ async def test_an_id_told_twice_is_listed_once(slug: str) -> None:
 
 @every_slug
 def test_a_whole_answer_is_read(slug: str) -> None:
-    answer = REGISTRY.load(slug).parse_chat(read(slug, "chat.json"), a_microdollar)
+    answer = REGISTRY.load(slug).parse_chat(call(stream=False), read(slug, "chat.json"), a_microdollar)
     assert answer.outcome.text == GREETING
     assert answer.outcome.finish_reason == "stop"
     assert answer.outcome.usage is not None
@@ -436,7 +436,7 @@ def test_a_whole_answer_cut_short_is_a_protocol_error(slug: str) -> None:
     body = read(slug, "chat.json").rstrip()
     for length in (0, 1, len(body) // 2, len(body) - 1):
         with pytest.raises(ProviderFailed) as caught:
-            REGISTRY.load(slug).parse_chat(body[:length], a_microdollar)
+            REGISTRY.load(slug).parse_chat(call(stream=False), body[:length], a_microdollar)
         assert caught.value.code == "provider_protocol"
 
 
@@ -487,7 +487,11 @@ def test_a_stream_cut_off_ends_in_an_error_and_never_looks_finished(slug: str) -
 
 @every_slug
 def test_tool_calls_are_read_whole_and_streamed(slug: str) -> None:
-    whole = REGISTRY.load(slug).parse_chat(read(slug, "chat-tools.json"), a_microdollar).outcome
+    whole = (
+        REGISTRY.load(slug)
+        .parse_chat(call(stream=False), read(slug, "chat-tools.json"), a_microdollar)
+        .outcome
+    )
     _, streamed = play(slug, read(slug, "chat-tools.sse"), 33)
     for outcome in (whole, streamed):
         (tool_call,) = outcome.tool_calls

@@ -118,7 +118,7 @@ class Plain(Provider):
     def build_chat(self, call: ChatCall, config: ProviderConfig) -> WireRequest:
         return self._request("POST", "/chat", config)
 
-    def parse_chat(self, body: bytes, price: PriceUsage) -> ChatAnswer:
+    def parse_chat(self, call: ChatCall, body: bytes, price: PriceUsage) -> ChatAnswer:
         if not body.startswith(b"{"):
             raise ProviderFailed("no JSON", code="provider_protocol")
         if b"busy" in body:

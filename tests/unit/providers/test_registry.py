@@ -73,7 +73,7 @@ class Mute(Provider):
     def build_chat(self, call: ChatCall, config: ProviderConfig) -> WireRequest:
         raise NotImplementedError
 
-    def parse_chat(self, body: bytes, price: PriceUsage) -> ChatAnswer:
+    def parse_chat(self, call: ChatCall, body: bytes, price: PriceUsage) -> ChatAnswer:
         raise NotImplementedError
 
     def read_chat_stream(self, call: ChatCall, price: PriceUsage) -> ChatStreamReader:

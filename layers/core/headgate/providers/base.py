@@ -97,16 +97,19 @@ class ModelPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatCall:
-    """A chat completion in the OpenAI dialect, as the caller sent it.
+    """One turn of a conversation, as the caller sent it.
 
-    body: the caller's JSON object, unknown fields included. model: the provider's own model id.
-    include_usage: whether the caller asked for a usage chunk of its own at a stream's end.
+    body: the caller's JSON object in `dialect`, unknown fields included. model: the provider's own model id.
+    include_usage: whether the caller asked for a usage chunk of its own at a stream's end. dropped: filled by
+    `build_chat` with the names of fields that could not be carried across and need not be refused.
     """
 
     body: Mapping[str, Any]
     model: str
     stream: bool
     include_usage: bool = False
+    dialect: str = "openai-chat"
+    dropped: list[str] = field(default_factory=list)
 
 
 PriceUsage = Callable[[Usage], Decimal | None]
@@ -125,7 +128,7 @@ class ChatOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatAnswer:
-    """A whole answer. `body`: the JSON an OpenAI client gets, the provider's but for `usage.cost`."""
+    """A whole answer. `body`: the JSON the client gets; handed through, the provider's but for its cost."""
 
     body: bytes
     outcome: ChatOutcome
@@ -135,7 +138,7 @@ class ChatAnswer:
 class StreamEvent:
     """One step of a streamed answer.
 
-    data: the framed bytes (`data: {…}\\n\\n`) an OpenAI client gets, empty when nothing is sent for it.
+    data: the framed bytes (`data: {…}\\n\\n`) the client gets, empty when nothing is sent for it.
     content: whether it carries any of the answer (text, reasoning, tool call, refusal, audio): after the
     first such event no other provider can take over. error: a failure reported inside the stream.
     """
@@ -238,8 +241,11 @@ class Provider(ABC):
     def build_chat(self, call: ChatCall, config: ProviderConfig) -> WireRequest: ...
 
     @abstractmethod
-    def parse_chat(self, body: bytes, price: PriceUsage) -> ChatAnswer:
-        """Raises what a 200 that holds an error means, or ProviderFailed (`provider_protocol`)."""
+    def parse_chat(self, call: ChatCall, body: bytes, price: PriceUsage) -> ChatAnswer:
+        """The answer in the call's dialect.
+
+        Raises what a 200 that holds an error means, or ProviderFailed (`provider_protocol`).
+        """
 
     @abstractmethod
     def read_chat_stream(self, call: ChatCall, price: PriceUsage) -> ChatStreamReader: ...

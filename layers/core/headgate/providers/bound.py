@@ -197,7 +197,7 @@ class BoundProvider:
         """A whole answer."""
         run = self._sender.run(deadline_s, call.model, on_attempt)
         request = self.provider.build_chat(call, self.config)
-        return await run.exchange(request, lambda body: self.provider.parse_chat(body, price))
+        return await run.exchange(request, lambda body: self.provider.parse_chat(call, body, price))
 
     async def open_chat_stream(
         self,
@@ -216,15 +216,15 @@ class BoundProvider:
         request = self.provider.build_chat(call, self.config)
 
         async def open_stream(response: WireResponse, started_s: float) -> ChatStream:
-            await self._refuse_json(response, price)
+            await self._refuse_json(response, call, price)
             return ChatStream(run, response, self.provider.read_chat_stream(call, price), started_s)
 
         return await run.send(request, open_stream)
 
-    async def _refuse_json(self, response: WireResponse, price: PriceUsage) -> None:
+    async def _refuse_json(self, response: WireResponse, call: ChatCall, price: PriceUsage) -> None:
         """Some answer a stream's request with 200 and one JSON object: an error, or no stream at all."""
         if response.headers.get("content-type", "").startswith("application/json"):
-            self.provider.parse_chat(await response.read(), price)
+            self.provider.parse_chat(call, await response.read(), price)
             raise ProviderFailed("A whole answer came where a stream was due.", code="provider_protocol")
 
 

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from headgate.domain.errors import HeadgateError, ProviderBusy, ProviderFailed
 from headgate.domain.generation import Usage
-from headgate.providers.base import ChatAnswer
+from headgate.providers.base import ChatAnswer, ChatCall
 from headgate.providers.dialects.openai_answers import read_usage
 from tests.unit.providers.dialects.speaking import PLAIN, Plain, a_tenth_of_a_cent, no_price, usage
+
+CALL = ChatCall(body={}, model="m", stream=False)
 
 ANSWER: dict[str, Any] = {
     "id": "chatcmpl-1",
@@ -26,7 +28,7 @@ def answer(**members: Any) -> bytes:
 
 
 def parse(body: bytes, price: Any = a_tenth_of_a_cent) -> ChatAnswer:
-    return PLAIN.parse_chat(body, price)
+    return PLAIN.parse_chat(CALL, body, price)
 
 
 def failure(body: bytes) -> HeadgateError:
@@ -294,7 +296,7 @@ def test_a_vendor_may_read_usage_its_own_way() -> None:
         def read_usage(self, usage: Any) -> Usage:
             return Usage(input_tokens=usage["prompt_tokens"] * 2)
 
-    assert Doubling().parse_chat(answer(), no_price).outcome.usage == Usage(input_tokens=10)
+    assert Doubling().parse_chat(CALL, answer(), no_price).outcome.usage == Usage(input_tokens=10)
 
 
 # -- no answer --------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.domain.errors import CODES, HeadgateError, NotFound, ProviderBusy, ProviderRefused
+from headgate.providers.base import ChatCall
 from tests.unit.providers.dialects.speaking import PLAIN, Plain
 
 
@@ -164,7 +165,11 @@ def test_a_vendor_does_not_make_a_500_safe_to_repeat() -> None:
 
 def test_a_vendor_judges_errors_inside_a_200_too() -> None:
     with pytest.raises(ProviderRefused) as caught:
-        Peculiar().parse_chat(b'{"error":{"code":412,"message":"spent"}}', lambda _: None)
+        Peculiar().parse_chat(
+            ChatCall(body={}, model="m", stream=False),
+            b'{"error":{"code":412,"message":"spent"}}',
+            lambda _: None,
+        )
     assert caught.value.detail == "spent"
 
 

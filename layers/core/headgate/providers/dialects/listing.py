@@ -53,12 +53,16 @@ def read_object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _is_finite(value: float | Decimal) -> bool:
+    return value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
+
+
 def read_tokens(value: Any) -> int | None:
     """A count of tokens above zero; zero, in these lists, means that the provider doesn't say."""
     if isinstance(value, str):
         value = int(value) if value.isdecimal() and len(value) < 12 else None
     elif isinstance(value, float | Decimal):
-        value = int(value) if math.isfinite(value) and value % 1 == 0 else None
+        value = int(value) if _is_finite(value) and value % 1 == 0 else None
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if 0 < value <= MAX_TOKENS else None

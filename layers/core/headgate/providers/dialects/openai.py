@@ -15,35 +15,25 @@ from headgate.domain.catalog import ModelInfo
 from headgate.domain.errors import HeadgateError, ProviderFailed
 from headgate.domain.generation import Usage
 from headgate.ports import WireRequest
-from headgate.providers.base import (
-    ChatAnswer,
-    ChatCall,
-    ChatStreamReader,
-    ModelPage,
-    PriceUsage,
-    Provider,
-    ProviderConfig,
-)
+from headgate.providers.base import ModelPage, ProviderConfig
 from headgate.providers.dialects import listing, openai_answers, openai_errors
+from headgate.providers.dialects.base import BackDialect
 from headgate.providers.dialects.canonical import canonical_id
-from headgate.providers.dialects.openai_stream import OpenAIStreamReader, StreamRules
-
-GATEWAY_FIELDS = frozenset({"models", "provider", "routing", "cache"})
-"""Fields of a chat request that Headgate itself consumes; no provider gets them unless it says so."""
+from headgate.providers.dialects.openai_chat import OpenAIChat
+from headgate.providers.dialects.speaking import DialectProvider
 
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError)
 """What reading a bad list entry raises; the last two are dates and prices out of range."""
 
 
-class OpenAICompatible(Provider):
+class OpenAICompatible(DialectProvider):
     """A provider that speaks OpenAI's chat completions.
 
-    models_query: the query of the model list. gateway_fields: top-level request fields that are not sent on;
-    a provider which understands one of them takes it out of the set.
+    models_query: the query of the model list.
     """
 
     models_query: ClassVar[Mapping[str, str]] = {}
-    gateway_fields: ClassVar[frozenset[str]] = GATEWAY_FIELDS
+    backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(),)
 
     # -- what a provider overrides ------------------------------------------------------------------------
 
@@ -85,10 +75,6 @@ class OpenAICompatible(Provider):
         """Tokens in our convention. Fractions are Decimal, exactly as sent."""
         return openai_answers.read_usage(usage)
 
-    def adjust_chat_body(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The body as this vendor wants it, last thing before it is sent. `body` may be changed in place."""
-        return body
-
     # -- catalogue ----------------------------------------------------------------------------------------
 
     def build_list_models(self, config: ProviderConfig, page: str | None) -> WireRequest | None:
@@ -126,7 +112,7 @@ class OpenAICompatible(Provider):
         except (ValueError, RecursionError):
             raise self._no_list() from None
         if isinstance(value, dict) and value.get("error"):
-            raise self._error_inside(value)
+            raise self.judge_inside(value)
         entries = value.get("data") if isinstance(value, dict) else value
         if not isinstance(entries, list):
             raise self._no_list()
@@ -153,7 +139,7 @@ class OpenAICompatible(Provider):
         except openai_answers.AnswerError:
             return
         if isinstance(value, dict) and value.get("error"):
-            raise self._error_inside(value)
+            raise self.judge_inside(value)
 
     def _get(self, path: str, config: ProviderConfig) -> WireRequest:
         return WireRequest(
@@ -164,70 +150,13 @@ class OpenAICompatible(Provider):
             guarded=config.guarded,
         )
 
-    # -- chat ---------------------------------------------------------------------------------------------
-
-    def build_chat(self, call: ChatCall, config: ProviderConfig) -> WireRequest:
-        """The caller's body with the provider's own model id; unknown fields stay."""
-        body = {key: value for key, value in call.body.items() if key not in self.gateway_fields}
-        body["model"] = call.model
-        if call.stream or "stream" in body:
-            body["stream"] = call.stream
-        if not self.spec.sends_stream_options:
-            body.pop("stream_options", None)
-        elif call.stream:
-            options = body.get("stream_options")
-            others = options if isinstance(options, Mapping) else {}
-            body["stream_options"] = {**others, "include_usage": True}
-        headers = self.headers(config)
-        headers["content-type"] = "application/json"
-        if call.stream:
-            headers["accept"] = "text/event-stream"
-        return WireRequest(
-            method="POST",
-            url=f"{self.base_url(config)}/chat/completions",
-            headers=headers,
-            body=openai_answers.write_json(self.adjust_chat_body(body)),
-            guarded=config.guarded,
-        )
-
-    def parse_chat(self, body: bytes, price: PriceUsage) -> ChatAnswer:
-        """The body as it came, but for `usage.cost`, which is added where it is known and not there yet."""
-        body = openai_answers.trim(body)
-        answer = openai_answers.read_answer(body)
-        if answer.get("error"):
-            raise self._error_inside(answer)
-        choices = answer.get("choices")
-        if not isinstance(choices, list) or not choices or not all(isinstance(c, dict) for c in choices):
-            raise openai_answers.malformed("has no choices")
-        for choice in choices:
-            if choice.get("error") or choice.get("finish_reason") == "error":
-                raise self._error_inside(choice)
-        usage, reported = None, answer.get("usage")
-        if isinstance(reported, Mapping):
-            usage = self.read_usage(openai_answers.exact_usage(body, reported))
-            cost_usd = price(usage) if reported.get("cost") is None else None
-            if cost_usd is not None:
-                body = openai_answers.add_cost(body, reported, cost_usd)
-        return ChatAnswer(body=body, outcome=openai_answers.read_outcome(choices[0], usage))
-
-    def read_chat_stream(self, call: ChatCall, price: PriceUsage) -> ChatStreamReader:
-        """See OpenAIStreamReader for what is handed on and how."""
-        return OpenAIStreamReader(
-            StreamRules(
-                price=price,
-                judge=self._error_inside,
-                read_usage=self.read_usage,
-                include_usage=call.include_usage,
-            )
-        )
-
     # -- errors -------------------------------------------------------------------------------------------
 
     def classify_error(self, status: int, headers: Mapping[str, str], body: bytes) -> HeadgateError:
         """Complete: every status gives an error, never `internal`. See `openai_errors.judge`."""
         return self._classify(status, headers, openai_errors.read_error(body))
 
-    def _error_inside(self, value: Any) -> HeadgateError:
+    def judge_inside(self, value: Any) -> HeadgateError:
         """What an error inside a 200 means: what it would mean with the status that it names, if it does."""
         error = openai_errors.error_object(value)
         return self._classify(openai_errors.status_inside(error), {}, error)
