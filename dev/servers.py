@@ -86,14 +86,20 @@ class RunningServer:
 
     async def start(self) -> None:
         """Returns once requests are answered. Raises CannotServe when the app can't start."""
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        self._task = asyncio.create_task(self._serve())
         while not self._server.started:
             await asyncio.sleep(0.01)
             if self._task.done():
                 raise CannotServe("a server could not start; its own message stands above")
 
+    async def _serve(self) -> None:
+        # When the app's lifespan fails, uvicorn leaves by SystemExit, which would end the whole loop.
+        with contextlib.suppress(SystemExit):
+            await self._server.serve(sockets=[self._listener])
+
     async def stop(self) -> None:
-        """Requests that are still running after a second are cut."""
+        """Requests that are still running after a second are cut. Safe for one that did not start."""
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+        self._listener.close()
