@@ -260,6 +260,12 @@ def test_usage_in_every_vendors_words(told: dict[str, Any], expected: Usage) -> 
     assert read_usage(told) == expected
 
 
+def test_cached_tokens_within_the_prompt_stay_within_it() -> None:
+    overlapping = usage(2168, 100, prompt_tokens_details={"cached_tokens": 2161, "cache_write_tokens": 2161})
+    repeated = usage(120, 2, cache_read_input_tokens=100, prompt_tokens_details={"cached_tokens": 100})
+    assert (read_usage(overlapping).input_tokens, read_usage(repeated).input_tokens) == (2168, 120)
+
+
 @pytest.mark.parametrize(
     ("told", "output", "reasoning"),
     [

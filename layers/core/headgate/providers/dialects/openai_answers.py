@@ -79,6 +79,10 @@ def _finite(text: str) -> float:
 # -- usage ------------------------------------------------------------------------------------------------
 
 
+_COUNTED_BESIDE = ("cache_read_input_tokens", "cache_creation_input_tokens")
+"""Anthropic's names: https://docs.claude.com/en/api/messages (2026-11-20), `usage`."""
+
+
 def read_usage(usage: Mapping[str, Any]) -> Usage:
     """Tokens in our convention: input with cached ones, output with reasoning.
 
@@ -86,7 +90,9 @@ def read_usage(usage: Mapping[str, Any]) -> Usage:
       Requesty reported 11 + 7 of 1,251 for a Gemini model, xAI 12 + 1 of 303, 290 of them reasoning (both
       recorded).
     - Without a total, reasoning above the completion was counted beside it.
-    - Cached tokens above the prompt, or beside Anthropic's `input_tokens`, were counted beside it.
+    - Cached tokens under OpenAI's names are part of the prompt, even if read and written ones overlap and
+      come to more than it (OpenRouter with Gemini: both 2,161 of 2,168, recorded). Under Anthropic's names
+      they were counted beside it, if the prompt has Anthropic's name too or is smaller than they are.
     """
     prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     in_details = _mapping(usage, "prompt_tokens_details")
@@ -100,15 +106,14 @@ def read_usage(usage: Mapping[str, Any]) -> Usage:
     written = _first(_count(in_details, "cache_write_tokens"), _count(usage, "cache_creation_input_tokens"))
     reasoning = _first(_count(out_details, "reasoning_tokens"), _count(usage, "reasoning_tokens"))
     total = _count(usage, "total_tokens")
-    beside = False
-    if prompt is None:
-        prompt = _count(usage, "input_tokens")
-        beside = "cache_read_input_tokens" in usage or "cache_creation_input_tokens" in usage
     if completion is None:
         completion = _count(usage, "output_tokens")
-    cached = (read or 0) + (written or 0)
-    if prompt is not None and (beside or cached > prompt):
-        prompt += cached
+    beside = sum(_count(usage, key) or 0 for key in _COUNTED_BESIDE)
+    if prompt is None:
+        prompt = _count(usage, "input_tokens")
+        prompt = None if prompt is None else prompt + beside
+    elif beside > prompt:
+        prompt += beside
     if total is not None and prompt is not None and completion is not None:
         completion = max(completion, total - prompt)
     elif completion is not None and (reasoning or 0) > completion:
