@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -176,23 +175,20 @@ def value_of(event: bytes) -> Any:
     return json.loads(event.removeprefix(b"data:"))
 
 
-@cache
-def counted() -> collections.Counter[tuple[str, str]]:
-    kinds = {each.name: "streamed" if each.streamed else "whole" for each in EXCHANGES}
-    return collections.Counter(
-        (each.slug, kinds[each.name] if each.status == 200 else "errors") for each in EXCHANGES
-    )
+def kind_of(exchange: Exchange) -> str:
+    if exchange.status != 200:
+        return "errors"
+    return "streamed" if exchange.streamed else "whole"
 
 
 if RECORDED.is_dir():
 
     def test_the_recordings_are_found(capsys: pytest.CaptureFixture[str]) -> None:
+        counted = collections.Counter((each.slug, kind_of(each)) for each in EXCHANGES)
         with capsys.disabled():
             for slug in PROVIDERS:
-                numbers = ", ".join(
-                    f"{kind} {counted()[slug, kind]}" for kind in ("whole", "streamed", "errors")
-                )
-                print(f"\n  recorded chats of {slug}: {numbers}", end="")  # noqa: T201 - wanted in the report
+                numbers = [f"{kind} {counted[slug, kind]}" for kind in ("whole", "streamed", "errors")]
+                print(f"\n  recorded chats of {slug}: {', '.join(numbers)}", end="")  # noqa: T201 - a report
         assert len(WHOLE) >= 250
         assert len(STREAMED) >= 40
         assert len(FAILED) >= 10
