@@ -72,6 +72,7 @@ class Runner:
         self._functions: Functions | None = None
         self._servers: list[RunningServer] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._told = asyncio.Event()
         self.providers: tuple[str, ...] = ()
         self.url = ""
         self.backing: Backing = (
@@ -96,6 +97,8 @@ class Runner:
         functions.configure(self._config, aws, self.backing.adapters)
         key = await self._mint_key()
         router = Router(functions.routes(), functions.apps(), PowertoolsLog("local"))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._told.set)
         await self._serve(front := RunningServer(router, listener, lifespan=True))
         self.url = front.url
         self._begin(self._schedules())
@@ -104,15 +107,12 @@ class Runner:
 
     async def wait(self) -> int:
         """Until SIGINT or SIGTERM (0), or until what stands in for AWS is gone (1)."""
-        told = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, told.set)
-        while not told.is_set():
+        while not self._told.is_set():
             if not self.backing.is_alive():
                 report(self.backing.name, "its process is gone, and with it everything that was stored")
                 return 1
             try:
-                await asyncio.wait_for(told.wait(), _WATCH_S)
+                await asyncio.wait_for(self._told.wait(), _WATCH_S)
             except TimeoutError:
                 continue
         _end_at_the_latest(_STOP_S)
