@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.domain.errors import FieldError, InvalidRequest
-from headgate.services.chat import ChatAsk
+from headgate.services.chat_records import ChatAsk
 
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 

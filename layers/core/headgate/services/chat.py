@@ -5,50 +5,35 @@ anywhere in between leaves a `running` record behind, never nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from headgate.domain.callers import Caller
 from headgate.domain.catalog import Modality
 from headgate.domain.errors import GatewayFault, HeadgateError, InvalidRequest, NoRoute, ProviderFailed
-from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage, cost_of
+from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
 from headgate.domain.ids import new_id
-from headgate.domain.money import nanousd, usd
-from headgate.ports import Clock, GenerationStore, Log, RateWindow
+from headgate.ports import Clock, GenerationStore, Log
 from headgate.providers.base import ChatAnswer, ChatCall, ChatOutcome, StreamEvent
-from headgate.providers.bound import BoundProvider, ChatStream
+from headgate.providers.bound import BoundProvider
 from headgate.providers.registry import ProviderRegistry, canonical_slug
 from headgate.services.catalog import Catalog, CatalogView
+from headgate.services.chat_records import (
+    ChatAsk,
+    finished_record,
+    price_usd,
+    rate_window,
+    running_record,
+)
+from headgate.services.chat_source import Source
 from headgate.services.circuits import Circuits
 from headgate.services.default_models import default_model
 from headgate.services.platform_keys import PlatformKeys
 from headgate.services.route import Candidate, Routing, find_candidates, not_found
 from headgate.settings import Settings
 
-RECORD_DAYS = 30
 StageTimer = Callable[[str, float], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatAsk:
-    """A caller's chat completion. body: the request in the OpenAI dialect. model: as the caller wrote it,
-    None for the default. provider: the slug that must serve it, where one was named.
-
-    keep_output: whether the answer is kept with the record (`/v2/generations`), or only its figures.
-    """
-
-    body: Mapping[str, Any]
-    model: str | None
-    provider: str | None = None
-    stream: bool = False
-    include_usage: bool = False
-    keep_output: bool = False
-    project_id: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    deadline_s: float | None = None
 
 
 class ChatService:
@@ -90,6 +75,10 @@ class ChatService:
             slug = self._slug_of(name.strip().partition("/")[0])
             if slug is not None and slug not in usable and await self.platform.config(slug) is not None:
                 usable.add(slug)
+        if ask.provider is not None:
+            usable &= {canonical_slug(ask.provider)}
+            if not usable:
+                raise _not_configured(ask.provider, model)
         return find_candidates(self._routing(view, usable), model)
 
     def _slug_of(self, name: str) -> str | None:
@@ -120,7 +109,7 @@ class ChatRun:
         self._deadline_s = self._started_s + limit_s
         self._candidates: list[Candidate] = []
         self._record: GenerationRecord | None = None
-        self._source: _Source | None = None
+        self._source: Source | None = None
         self._settled = False
         self.id = new_id("gen")
         self.served: Candidate | None = None
@@ -148,19 +137,7 @@ class ChatRun:
         routed_s = clock.monotonic()
         self._timer("route", routed_s - started_s)
         now = clock.now()
-        record = GenerationRecord(
-            id=self.id,
-            owner=self._caller.user_id,
-            key_id=self._caller.key_id,
-            type="text",
-            status=GenerationStatus.RUNNING,
-            created_at=now,
-            started_at=now,
-            requested_model=self._ask.model,
-            project_id=self._ask.project_id or self._caller.project_id,
-            metadata=self._ask.metadata,
-            expires_at=now + timedelta(days=RECORD_DAYS),
-        )
+        record = running_record(self.id, self._caller, self._ask, now)
         await service.generations.begin(record, rate=rate_window(self._caller, now))
         self._record = record
         self._timer("record", clock.monotonic() - routed_s)
@@ -172,7 +149,6 @@ class ChatRun:
 
         Raises the last candidate's error, after the record says so.
         """
-        started_s = self._service.clock.monotonic()
         try:
             answer = await self._first_of(self._answer_of)
         except HeadgateError as error:
@@ -181,31 +157,30 @@ class ChatRun:
         except asyncio.CancelledError:
             await asyncio.shield(self._settle(GenerationStatus.CANCELLED))
             raise
-        self._timer("provider", self._service.clock.monotonic() - started_s)
         started_s = self._service.clock.monotonic()
         await self._settle(GenerationStatus.SUCCEEDED, outcome=answer.outcome)
         self._timer("settle", self._service.clock.monotonic() - started_s)
         return answer
 
     async def _answer_of(self, bound: BoundProvider, candidate: Candidate) -> ChatAnswer:
-        return await bound.chat(
+        answer = await bound.chat(
             self._call(candidate),
             self._price(candidate),
             deadline_s=self._left_s(),
             on_attempt=self.attempts.append,
         )
+        self._service.circuits.succeeded(candidate.provider)
+        return answer
 
     # -- streamed -------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """Returns once a candidate's first event is there. Raises the last candidate's error."""
-        started_s = self._service.clock.monotonic()
         try:
             self._source = await self._first_of(self._source_of)
         except HeadgateError as error:
             await self._settle(GenerationStatus.FAILED, error=error)
             raise self._helpful(error) from error
-        self._timer("provider", self._service.clock.monotonic() - started_s)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Framed events for the client. What comes before the first content is held back with it, so that
@@ -229,17 +204,18 @@ class ChatRun:
             held.extend(event.data for event in events if event.data)
             if source.ended:
                 await source.finish()
+                self._service.circuits.succeeded(source.candidate.provider)
                 await self._settle(GenerationStatus.SUCCEEDED, outcome=source.outcome)
                 self._source = None
             if held and (content or source.ended):
                 yield b"".join(held)
                 held.clear()
 
-    async def _take_over(self, broken: "_Source", error: HeadgateError, *, content: bool) -> None:
+    async def _take_over(self, broken: Source, error: HeadgateError, *, content: bool) -> None:
         """The next candidate's source, if one may still take over; else settles and raises."""
         self._service.circuits.failed(broken.candidate.provider, error)
         await broken.close()
-        if not content and error.failover:
+        if not content and error.failover and self._candidates:
             try:
                 self._source = await self._first_of(self._source_of)
                 return
@@ -256,14 +232,14 @@ class ChatRun:
             await source.close()
         await self._settle(GenerationStatus.CANCELLED, outcome=source.outcome if source is not None else None)
 
-    async def _source_of(self, bound: BoundProvider, candidate: Candidate) -> "_Source":
+    async def _source_of(self, bound: BoundProvider, candidate: Candidate) -> Source:
         stream = await bound.open_chat_stream(
             self._call(candidate),
             self._price(candidate),
             deadline_s=self._left_s(),
             on_attempt=self.attempts.append,
         )
-        source = _Source(stream, candidate)
+        source = Source(stream, candidate)
         await source.first()
         return source
 
@@ -271,26 +247,38 @@ class ChatRun:
 
     async def _first_of[T](self, call: Callable[[BoundProvider, Candidate], Awaitable[T]]) -> T:
         """What the first candidate that succeeds gives; candidates tried are used up."""
+        started_s = self._service.clock.monotonic()
+        try:
+            return await self._try_each(call)
+        finally:
+            self._timer("provider", self._service.clock.monotonic() - started_s)
+
+    async def _try_each[T](self, call: Callable[[BoundProvider, Candidate], Awaitable[T]]) -> T:
         last: HeadgateError | None = None
-        circuits = self._service.circuits
         while self._candidates:
-            candidate = self._candidates.pop(0)
-            if not circuits.allows(candidate.provider) and self._candidates:
-                continue
+            candidate = self._next_candidate()
             try:
                 bound = await self._bind(candidate)
                 result = await call(bound, candidate)
             except Exception as raised:  # noqa: BLE001 - a provider's own code may raise anything
                 error = self._as_error(raised, candidate)
-                circuits.failed(candidate.provider, error)
+                self._service.circuits.failed(candidate.provider, error)
                 last = error
                 if not error.failover or self._service.clock.monotonic() >= self._deadline_s:
                     raise error from None
                 continue
-            circuits.succeeded(candidate.provider)
             self.served = candidate
             return result
         raise last or ProviderFailed("No candidate is left.")
+
+    def _next_candidate(self) -> Candidate:
+        """The first whose circuit lets a call through; where none does, the first: better a try than none."""
+        circuits = self._service.circuits
+        for candidate in self._candidates:
+            if circuits.allows(candidate.provider):
+                self._candidates.remove(candidate)
+                return candidate
+        return self._candidates.pop(0)
 
     def _as_error(self, raised: Exception, candidate: Candidate) -> HeadgateError:
         """A crash in a provider's own code is the gateway's fault, and settled like any other error."""
@@ -320,13 +308,7 @@ class ChatRun:
         )
 
     def _price(self, candidate: Candidate) -> Callable[[Usage], Decimal | None]:
-        pricing = candidate.info.pricing if candidate.info is not None else None
-
-        def price(usage: Usage) -> Decimal | None:
-            cost = cost_of(usage, pricing)
-            return usage.cost_usd if cost is None else usd(cost)
-
-        return price
+        return lambda usage: price_usd(usage, candidate)
 
     def _left_s(self) -> float:
         return max(0.0, self._deadline_s - self._service.clock.monotonic())
@@ -342,41 +324,29 @@ class ChatRun:
         if self._settled or self._record is None:
             return
         self._settled = True
-        self._record = self._outcome_record(self._record, status, outcome, error)
-        try:
-            await self._service.generations.finish(self._record)
-        except HeadgateError as fault:
-            self._service.log.error("generation.unsettled", generation_id=self.id, code=fault.code)
-        self._log_outcome(self._record)
-
-    def _outcome_record(
-        self,
-        record: GenerationRecord,
-        status: GenerationStatus,
-        outcome: ChatOutcome | None,
-        error: HeadgateError | None,
-    ) -> GenerationRecord:
-        usage = outcome.usage if outcome is not None else None
-        reported = None if usage is None or usage.cost_usd is None else nanousd(usage.cost_usd)
-        charged: int | None = 0
-        if status is not GenerationStatus.FAILED and self.served is not None and usage is not None:
-            price = self._price(self.served)(usage)
-            charged = None if price is None else nanousd(price)
-        elif status is GenerationStatus.SUCCEEDED:
-            charged = None
-        return replace(
-            record,
-            status=status,
-            completed_at=self._service.clock.now(),
-            model=self.served.id if self.served is not None else None,
-            provider=self.served.provider if self.served is not None else None,
-            output=_output(outcome) if self._ask.keep_output and outcome is not None else None,
-            usage=usage,
-            cost_charged_nanousd=charged,
-            cost_provider_nanousd=reported,
-            attempts=tuple(self.attempts),
-            error=None if error is None else _error_json(error),
+        self._record = finished_record(
+            self._record,
+            status,
+            at=self._service.clock.now(),
+            served=self.served,
+            outcome=outcome,
+            attempts=self.attempts,
+            error=error,
+            keep_output=self._ask.keep_output,
         )
+        write = asyncio.create_task(self._write(self._record))
+        try:
+            await asyncio.shield(write)
+        except asyncio.CancelledError:
+            await write  # the client may leave at any moment; what was decided is written all the same
+            raise
+
+    async def _write(self, record: GenerationRecord) -> None:
+        try:
+            await self._service.generations.finish(record)
+        except HeadgateError as fault:
+            self._service.log.error("generation.unsettled", generation_id=record.id, code=fault.code)
+        self._log_outcome(record)
 
     def _log_outcome(self, record: GenerationRecord) -> None:
         usage = record.usage or Usage()
@@ -393,45 +363,6 @@ class ChatRun:
         )
 
 
-class _Source:
-    """One candidate's stream, whose first events were read before it is handed over."""
-
-    def __init__(self, stream: ChatStream, candidate: Candidate) -> None:
-        self._stream = stream
-        self._first: list[StreamEvent] = []
-        self.candidate = candidate
-        self.ended = False
-
-    @property
-    def outcome(self) -> ChatOutcome:
-        return self._stream.outcome
-
-    async def first(self) -> None:
-        """Reads until the provider's first events. Raises the error they hold, the stream closed."""
-        try:
-            self._first = await self._stream.read()
-        except BaseException:
-            await self._stream.close()
-            raise
-        for event in self._first:
-            if event.error is not None and not any(e.content for e in self._first):
-                await self._stream.close()
-                raise event.error
-
-    async def read(self) -> list[StreamEvent]:
-        """The next events; `ended` is set with the last ones, empty though they may be."""
-        events, self._first = self._first or await self._stream.read(), []
-        self.ended = self._stream.ended
-        return events
-
-    async def finish(self) -> None:
-        """Confirms that there is no more, which counts the attempt as succeeded."""
-        await self._stream.read()
-
-    async def close(self) -> None:
-        await self._stream.close()
-
-
 def named_model(ask: ChatAsk, view: CatalogView, settings: Settings, now: datetime) -> str:
     """What the router looks for: the model within the named provider, or the default where none was named."""
     if ask.model is None:
@@ -443,33 +374,21 @@ def named_model(ask: ChatAsk, view: CatalogView, settings: Settings, now: dateti
         return default
     if ask.provider is None:
         return ask.model
-    prefix, _, rest = ask.model.partition("/")
     slug = canonical_slug(ask.provider)
-    return ask.model if rest and canonical_slug(prefix) == slug else f"{slug}/{ask.model}"
+    return ",".join(_within(slug, name.strip()) for name in ask.model.split(","))
 
 
-def rate_window(caller: Caller, now: datetime) -> RateWindow | None:
-    """The caller's counter for this minute, where its key has such a limit."""
-    limit = caller.limits.requests_per_minute
-    if limit is None:
-        return None
-    minute = int(now.timestamp() // 60)
-    return RateWindow(name=f"{caller.key_id}#{minute}", limit=limit, expires_at=now + timedelta(minutes=2))
+def _within(slug: str, name: str) -> str:
+    prefix, _, rest = name.partition("/")
+    return name if rest and canonical_slug(prefix) == slug else f"{slug}/{name}"
 
 
-def _output(outcome: ChatOutcome) -> dict[str, Any]:
-    output: dict[str, Any] = {"text": outcome.text, "finish_reason": outcome.finish_reason}
-    if outcome.tool_calls:
-        output["tool_calls"] = [dict(call) for call in outcome.tool_calls]
-    return output
-
-
-def _error_json(error: HeadgateError) -> dict[str, Any]:
-    return {
-        "code": error.code,
-        "detail": error.detail,
-        "retryable": error.retryable,
-        "origin": error.spec.origin,
-        "provider": error.provider,
-        "provider_request_id": error.provider_request_id,
+def _not_configured(provider: str, model: str) -> NoRoute:
+    slug = canonical_slug(provider)
+    rejected = {
+        "model": model,
+        "provider": slug,
+        "kept": False,
+        "reasons": ["not configured: the platform has no key for it"],
     }
+    return NoRoute(f"There is no key for {slug}.", members={"candidates": [rejected]})

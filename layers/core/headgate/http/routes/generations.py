@@ -19,7 +19,8 @@ from headgate.http.context import services_of
 from headgate.http.errors import Header
 from headgate.http.paging import page_of
 from headgate.http.sse import ClientGone, EventStreamResponse, cancelled_when_client_leaves
-from headgate.services.chat import ChatAsk, ChatRun
+from headgate.services.chat import ChatRun
+from headgate.services.chat_records import ChatAsk
 
 router = APIRouter(tags=["generation"])
 _CLIENT_CLOSED = 499
@@ -36,6 +37,7 @@ async def create_chat_completion(request: Request) -> Response:
     check_allowed(caller, ask.model)
     run = services.chat.run(caller, ask, request.state.timing.add)
     await run.prepare()
+    request.state.error_headers = lambda: run_headers(run)
     if ask.stream:
         return EventStreamResponse(
             run,
@@ -66,6 +68,7 @@ async def create_generation(request: Request) -> Response:
     check_allowed(caller, ask.model)
     run = services.chat.run(caller, ask, request.state.timing.add)
     await run.prepare()
+    request.state.error_headers = lambda: run_headers(run)
     try:
         async with cancelled_when_client_leaves(request.receive):
             await run.answer()

@@ -1,0 +1,130 @@
+"""What is asked of a chat completion, and the record that is kept of it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from headgate.domain.callers import Caller
+from headgate.domain.errors import HeadgateError
+from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage, cost_of
+from headgate.domain.money import nanousd, usd
+from headgate.ports import RateWindow
+from headgate.providers.base import ChatOutcome
+from headgate.services.route import Candidate
+
+RECORD_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatAsk:
+    """A caller's chat completion. body: the request in the OpenAI dialect. model: as the caller wrote it,
+    None for the default. provider: the slug that must serve it, where one was named.
+
+    keep_output: whether the answer is kept with the record (`/v2/generations`), or only its figures.
+    """
+
+    body: Mapping[str, Any]
+    model: str | None
+    provider: str | None = None
+    stream: bool = False
+    include_usage: bool = False
+    keep_output: bool = False
+    project_id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    deadline_s: float | None = None
+
+
+def running_record(generation_id: str, caller: Caller, ask: ChatAsk, now: datetime) -> GenerationRecord:
+    """Written before any provider is called."""
+    return GenerationRecord(
+        id=generation_id,
+        owner=caller.user_id,
+        key_id=caller.key_id,
+        type="text",
+        status=GenerationStatus.RUNNING,
+        created_at=now,
+        started_at=now,
+        requested_model=ask.model,
+        project_id=ask.project_id or caller.project_id,
+        metadata=ask.metadata,
+        expires_at=now + timedelta(days=RECORD_DAYS),
+    )
+
+
+def finished_record(
+    record: GenerationRecord,
+    status: GenerationStatus,
+    *,
+    at: datetime,
+    served: Candidate | None,
+    outcome: ChatOutcome | None,
+    attempts: Sequence[Attempt],
+    error: HeadgateError | None,
+    keep_output: bool,
+) -> GenerationRecord:
+    """The same record with its outcome."""
+    usage = outcome.usage if outcome is not None else None
+    reported = None if usage is None or usage.cost_usd is None else nanousd(usage.cost_usd)
+    return replace(
+        record,
+        status=status,
+        completed_at=at,
+        model=served.id if served is not None else None,
+        provider=served.provider if served is not None else None,
+        output=_output(outcome) if keep_output and outcome is not None else None,
+        usage=usage,
+        cost_charged_nanousd=_charged_nanousd(status, served, outcome),
+        cost_provider_nanousd=reported,
+        attempts=tuple(attempts),
+        error=None if error is None else _error_json(error),
+    )
+
+
+def price_usd(usage: Usage, served: Candidate) -> Decimal | None:
+    """Dollars by the catalogue's price, else what the provider says it cost, else None: unknown."""
+    pricing = served.info.pricing if served.info is not None else None
+    cost = cost_of(usage, pricing)
+    return usage.cost_usd if cost is None else usd(cost)
+
+
+def _charged_nanousd(
+    status: GenerationStatus, served: Candidate | None, outcome: ChatOutcome | None
+) -> int | None:
+    """Nothing for a failure; for what was produced its price, None where that is unknown."""
+    if status is GenerationStatus.FAILED or served is None or outcome is None:
+        return 0
+    if outcome.usage is not None:
+        price = price_usd(outcome.usage, served)
+        return None if price is None else nanousd(price)
+    produced = status is GenerationStatus.SUCCEEDED or bool(outcome.text or outcome.tool_calls)
+    return None if produced else 0
+
+
+def rate_window(caller: Caller, now: datetime) -> RateWindow | None:
+    """The caller's counter for this minute, where its key has such a limit."""
+    limit = caller.limits.requests_per_minute
+    if limit is None:
+        return None
+    minute = int(now.timestamp() // 60)
+    ends_at = datetime.fromtimestamp((minute + 1) * 60, UTC)
+    return RateWindow(name=f"{caller.key_id}#{minute}", limit=limit, expires_at=ends_at)
+
+
+def _output(outcome: ChatOutcome) -> dict[str, Any]:
+    output: dict[str, Any] = {"text": outcome.text, "finish_reason": outcome.finish_reason}
+    if outcome.tool_calls:
+        output["tool_calls"] = [dict(call) for call in outcome.tool_calls]
+    return output
+
+
+def _error_json(error: HeadgateError) -> dict[str, Any]:
+    return {
+        "code": error.code,
+        "detail": error.detail,
+        "retryable": error.retryable,
+        "origin": error.spec.origin,
+        "provider": error.provider,
+        "provider_request_id": error.provider_request_id,
+    }
