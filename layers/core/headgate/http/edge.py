@@ -154,6 +154,7 @@ class _Exchange:
         if self._started:
             raise ConnectionAbortedError(error.code)
         status, headers, body = render(error, path=self.path, request_id=self.request_id)
+        headers.extend(self._told())
         tell = self._config.log.warning if status >= 500 else self._config.log.info
         tell(
             "request.failed",
@@ -167,6 +168,11 @@ class _Exchange:
         )
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
+
+    def _told(self) -> list[Header]:
+        """What the route wants said with an error too, once it has got that far: `state.error_headers`."""
+        tell: Callable[[], list[Header]] | None = self.scope["state"].get("error_headers")
+        return tell() if tell is not None else []
 
     async def preflight(self) -> None:
         asked = dict(self.scope["headers"]).get(b"access-control-request-headers", b"*")
