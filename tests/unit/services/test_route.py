@@ -14,7 +14,7 @@ from headgate.domain.errors import NoRoute, NotFound
 from headgate.domain.health import ProviderHealth
 from headgate.providers.registry import canonical_slug
 from headgate.services.catalog import CatalogView, view_of
-from headgate.services.route import Routing, find_candidates, suggest
+from headgate.services.route import Routing, Wish, consider, find_candidates, suggest
 from headgate.testing.clock import START
 from tests.support.models import model, priced
 
@@ -61,7 +61,9 @@ def routing(
 
 
 def route(name: str, to: Routing | None = None) -> list[str]:
-    return [candidate.id for candidate in find_candidates(to or routing(), name)]
+    return [
+        each.candidate.id for each in consider(to or routing(), name, Wish()) if "named" in each.reasons[0]
+    ]
 
 
 # -- names -------------------------------------------------------------------------------------------------
