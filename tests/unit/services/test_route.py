@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -168,7 +170,7 @@ def test_without_a_suffix_healthy_comes_before_degraded_then_cheap_before_dear_b
 )
 def test_a_model_past_its_end_has_no_route_and_the_answer_says_why(ended: ModelInfo) -> None:
     with pytest.raises(NoRoute) as refused:
-        route("openai/gpt-5", routing(view([ended])))
+        find_candidates(routing(view([ended])), "openai/gpt-5")
     assert refused.value.http_status == 422
     (candidate,) = refused.value.members["candidates"]
     assert (candidate["model"], candidate["provider"], candidate["kept"]) == (GPT.id, "openai", False)
@@ -263,3 +265,54 @@ def test_whatever_is_written_there_is_an_answer(name: str) -> None:
     except (NotFound, NoRoute) as refused:
         found = [*refused.members.get("suggestions", []), refused.detail]
     assert found
+
+
+# -- wishes ------------------------------------------------------------------------------------------------
+
+
+def wished(name: str, **wish: Any) -> list[str]:
+    return [each.id for each in find_candidates(routing(), name, Wish(**wish))]
+
+
+def rejections(name: str, **wish: Any) -> dict[str, str]:
+    considered = consider(routing(), name, Wish(**wish))
+    return {each.candidate.id: each.reasons[0] for each in considered if not each.kept}
+
+
+def test_what_else_offers_the_named_model_may_take_over_after_it() -> None:
+    assert wished("openrouter/openai/gpt-5") == [GPT_OR.id, GPT_RQ.id, GPT.id]
+
+
+def test_without_fallbacks_only_the_first_is_tried_and_the_rest_say_why() -> None:
+    assert wished("openai/gpt-5", allow_fallbacks=False) == [GPT.id]
+    assert set(rejections("openai/gpt-5", allow_fallbacks=False)) == {GPT_OR.id, GPT_RQ.id}
+
+
+def test_providers_are_tried_in_the_order_asked_for() -> None:
+    assert wished("openai/gpt-5", order=("requesty", "openrouter")) == [GPT_RQ.id, GPT_OR.id, GPT.id]
+
+
+def test_providers_can_be_kept_to_and_left_out() -> None:
+    assert wished("openai/gpt-5", only=frozenset({"openrouter"})) == [GPT_OR.id]
+    assert wished("openai/gpt-5", ignore=frozenset({"openai"})) == [GPT_RQ.id, GPT_OR.id]
+    with pytest.raises(NoRoute) as refused:
+        wished("openai/gpt-5", only=frozenset({"gemini"}))
+    assert {each["model"] for each in refused.value.members["candidates"]} == {GPT.id, GPT_OR.id, GPT_RQ.id}
+
+
+def test_the_cheapest_comes_first_when_price_decides() -> None:
+    assert wished("openai/gpt-5", strategy="cheapest") == [GPT_RQ.id, GPT.id, GPT_OR.id]
+
+
+def test_what_costs_more_than_the_caller_will_pay_is_left_out() -> None:
+    assert wished("openai/gpt-5", max_input_price=Decimal(1)) == [GPT.id, GPT_RQ.id]
+    assert "above max_price" in rejections("openai/gpt-5", max_output_price=Decimal(10))[GPT_OR.id]
+    with pytest.raises(NoRoute):
+        wished("openrouter/other/large", max_input_price=Decimal(100))
+
+
+def test_what_must_be_supported_is_held_against_what_a_provider_tells() -> None:
+    tells = replace(GPT, supported_parameters=("temperature",))
+    seen = routing(view([tells, GPT_OR]))
+    found = find_candidates(seen, "openai/gpt-5", Wish(parameters=frozenset({"tools"})))
+    assert [each.id for each in found] == [GPT_OR.id]

@@ -3,7 +3,7 @@
 import difflib
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -39,24 +39,147 @@ class Routing:
     allow_unlisted: bool
 
 
-def find_candidates(routing: Routing, model: str) -> list[Candidate]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How the caller wants to be routed, beside the model's name.
+
+    strategy: `order` (as named, then healthy and cheap first), `cheapest`, `fastest`. order: these providers
+    first. only, ignore: providers to keep to, to leave out. max_input_price, max_output_price: USD per
+    million tokens; an unknown price is too dear. allow_fallbacks: others may take over from what was named
+    first. parameters: request fields that must be supported, where a provider tells what it supports.
+    """
+
+    strategy: str = "order"
+    order: tuple[str, ...] = ()
+    only: frozenset[str] = frozenset()
+    ignore: frozenset[str] = frozenset()
+    max_input_price: Decimal | None = None
+    max_output_price: Decimal | None = None
+    allow_fallbacks: bool = True
+    parameters: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Considered:
+    """A candidate and the verdict on it: why it was rejected, or why it stands where it stands."""
+
+    candidate: Candidate
+    kept: bool
+    reasons: tuple[str, ...]
+
+
+def find_candidates(routing: Routing, model: str, wish: Wish | None = None) -> list[Candidate]:
     """Candidates for `model`: an id, a canonical id, a bare name, or several of these with commas between.
 
     Raises NotFound (`model_not_found`, with close ids) when nothing has that name, NoRoute when what has it
     can't be called.
     """
-    found: list[Candidate] = []
+    considered = consider(routing, model, wish or Wish())
+    kept = [each.candidate for each in considered if each.kept]
+    if kept:
+        return kept
+    raise NoRoute(
+        f"{model[:200]} can't be called now, or not as asked.",
+        members={"candidates": [considered_json(each) for each in considered]},
+    )
+
+
+def consider(routing: Routing, model: str, wish: Wish) -> list[Considered]:
+    """Every candidate with its verdict: first those that are kept, in the order in which they are tried.
+
+    Raises NotFound (`model_not_found`, with close ids) when nothing has that name.
+    """
+    named: list[Candidate] = []
     for name in [part.strip() for part in model.split(",") if part.strip()]:
-        found.extend(c for c in _named(routing, name) if c not in found)
-    if not found:
+        named.extend(each for each in _named(routing, name) if each not in named)
+    if not named:
         raise not_found(routing.view, model)
-    usable = [c for c in found if c.info is None or _callable_now(routing, c.info)]
-    if not usable:
-        raise NoRoute(
-            f"{model} can't be called now.",
-            members={"candidates": [_rejected(routing, c) for c in found]},
-        )
-    return usable
+    others = [each for each in _other_offers(routing, named) if each not in named]
+    ranked = _ranked(routing, wish, named, others)
+    verdicts = [
+        Considered(candidate=each, kept=not reasons, reasons=reasons or _why_kept(each, named))
+        for each in ranked
+        for reasons in [_why_rejected(routing, wish, each)]
+    ]
+    kept = [each for each in verdicts if each.kept]
+    rejected = [each for each in verdicts if not each.kept]
+    if not wish.allow_fallbacks:
+        spare = [
+            replace(each, kept=False, reasons=("a fallback, and allow_fallbacks is false",))
+            for each in kept[1:]
+        ]
+        kept, rejected = kept[:1], [*spare, *rejected]
+    return [*kept, *rejected]
+
+
+def considered_json(each: Considered) -> dict[str, object]:
+    """As in `candidates[]` of a `no_route` problem."""
+    return {
+        "model": each.candidate.id,
+        "provider": each.candidate.provider,
+        "kept": each.kept,
+        "reasons": list(each.reasons),
+    }
+
+
+def _other_offers(routing: Routing, named: list[Candidate]) -> list[Candidate]:
+    """What else offers the very models that were named, best first."""
+    canonical = dict.fromkeys(each.info.canonical_id for each in named if each.info is not None)
+    found = [
+        _offer(model)
+        for name in canonical
+        for model in routing.view.by_canonical.get(name, ())
+        if routing.is_usable(model.provider)
+    ]
+    return sorted(found, key=lambda each: _order(routing, each, by="health"))
+
+
+def _ranked(routing: Routing, wish: Wish, named: list[Candidate], others: list[Candidate]) -> list[Candidate]:
+    by = {"cheapest": "price", "fastest": "latency"}.get(wish.strategy)
+    ranked = [*named, *others]
+    if by is not None:
+        ranked.sort(key=lambda each: _order(routing, each, by=by))
+    if wish.order:
+        first = {slug: place for place, slug in enumerate(wish.order)}
+        ranked.sort(key=lambda each: first.get(each.provider, len(first)))
+    return ranked
+
+
+def _why_kept(candidate: Candidate, named: list[Candidate]) -> tuple[str, ...]:
+    if candidate.info is None:
+        return ("named; not in the catalogue",)
+    return ("named",) if candidate in named else (f"also offers {candidate.info.canonical_id}",)
+
+
+def _why_rejected(routing: Routing, wish: Wish, candidate: Candidate) -> tuple[str, ...]:
+    reasons = []
+    if wish.only and candidate.provider not in wish.only:
+        reasons.append("not among the providers to keep to (only)")
+    if candidate.provider in wish.ignore:
+        reasons.append("a provider to leave out (ignore)")
+    info = candidate.info
+    if info is not None and not _callable_now(routing, info):
+        reasons.append("unavailable: past its end date, or gone from the provider's list")
+    reasons.extend(_too_dear(wish, info))
+    if info is not None and info.supported_parameters:
+        missing = sorted(wish.parameters - set(info.supported_parameters))
+        if missing:
+            reasons.append(f"does not support {', '.join(missing)}")
+    return tuple(reasons)
+
+
+def _too_dear(wish: Wish, info: ModelInfo | None) -> list[str]:
+    price = info.pricing if info is not None else None
+    reasons = []
+    for what, most, asked in (
+        ("input", wish.max_input_price, price.input if price is not None else None),
+        ("output", wish.max_output_price, price.output if price is not None else None),
+    ):
+        if most is not None and asked is None:
+            reasons.append(f"its {what} price is unknown, and max_price is set")
+        elif most is not None and asked is not None and asked > most:
+            reasons.append(f"its {what} price is above max_price")
+    return reasons
 
 
 def _named(routing: Routing, name: str) -> list[Candidate]:
@@ -66,7 +189,8 @@ def _named(routing: Routing, name: str) -> list[Candidate]:
     for suffix, by in _SUFFIXES.items():
         if name.endswith(suffix):
             plain = _exact(routing, name.removesuffix(suffix))
-            return sorted(plain, key=lambda c: _order(routing, c, by=by))
+            every = [*plain, *(each for each in _other_offers(routing, plain) if each not in plain)]
+            return sorted(every, key=lambda c: _order(routing, c, by=by))
     return []
 
 
@@ -111,16 +235,6 @@ def _order(routing: Routing, candidate: Candidate, *, by: str) -> tuple[object, 
 
 def _callable_now(routing: Routing, model: ModelInfo) -> bool:
     return model.status_at(routing.now) is not ModelStatus.UNAVAILABLE
-
-
-def _rejected(routing: Routing, candidate: Candidate) -> dict[str, object]:
-    expired = candidate.info is not None and not _callable_now(routing, candidate.info)
-    return {
-        "model": candidate.id,
-        "provider": candidate.provider,
-        "kept": False,
-        "reasons": ["unavailable: past its end date, or gone from the provider's list"] if expired else [],
-    }
 
 
 def not_found(view: CatalogView, model: str, *, said: str | None = None) -> NotFound:
