@@ -56,7 +56,9 @@ COLUMNS_HELD = {
     "rss_before_mib": "RSS before MiB",
     "rss_peak_mib": "peak MiB",
     "kib_per_stream": "KiB/stream",
+    "first_p50_ms": "first byte p50 ms",
     "added_p50_ms": "longer by p50 ms",
+    "cpu_ms": "CPU ms/stream",
     "errors": "errors",
 }
 
@@ -228,13 +230,14 @@ async def _memory(targets: Sequence[Target], few: int = 64, many: int = 256) -> 
             done = await _round(target, target.request("POST", scenario.body), scenario)
             figures, peaks[count] = done.figures(), done.rss_peak_mib
             row: dict[str, object] = {"bench": "chat", "scenario": "held", "target": target.name}
-            row |= {"at_once": count, "p50_ms": figures["p50_ms"]}
+            row |= {"at_once": count, "p50_ms": figures["p50_ms"], "first_p50_ms": figures["first_p50_ms"]}
             if target.name == DIRECT:
                 base[count] = figures["p50_ms"]
             else:
                 row["added_p50_ms"] = figures["p50_ms"] - base[count]
             if target.pid is not None:
                 row |= {"rss_before_mib": done.rss_before_mib, "rss_peak_mib": done.rss_peak_mib}
+                row["cpu_ms"] = figures["cpu_ms"]
                 if count == many:
                     row["kib_per_stream"] = (peaks[many] - peaks[few]) * 1024 / (many - few)
             rows.append(row | _errors([done]))

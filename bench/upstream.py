@@ -138,17 +138,21 @@ class Upstream(asyncio.Protocol):
             return
         options = asked.get("stream_options")
         usage = isinstance(options, dict) and bool(options.get("include_usage"))
-        writes = stream_writes(model, int(behaviour[1]), usage=usage)
-        self._stream = asyncio.ensure_future(self._send(writes, int(behaviour[2]) / 1000))
+        chunks, pause_s = int(behaviour[1]), int(behaviour[2]) / 1000
+        writes = stream_writes(model, chunks, usage=usage)
+        self._stream = asyncio.ensure_future(self._send(writes, chunks, pause_s))
 
-    async def _send(self, writes: tuple[bytes, ...], pause_s: float) -> None:
-        """Each event in a write of its own. Pauses keep to the stream's clock, so lags don't add up."""
+    async def _send(self, writes: tuple[bytes, ...], chunks: int, pause_s: float) -> None:
+        """Each event in a write of its own, the pauses between the chunks of text. They keep to the stream's
+        clock, so lags don't add up."""
         loop = asyncio.get_running_loop()
         due_s = loop.time()
         for position, data in enumerate(writes):
-            if position > 1:
+            if pause_s and 1 < position <= chunks:
                 due_s += pause_s
-                await asyncio.sleep(max(0.0, due_s - loop.time()) if pause_s else 0)
+                await asyncio.sleep(max(0.0, due_s - loop.time()))
+            elif position > 1:
+                await asyncio.sleep(0)
             if self._transport.is_closing():
                 return
             self._transport.write(data)
