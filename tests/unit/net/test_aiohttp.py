@@ -6,12 +6,12 @@ import asyncio
 import gzip
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp.abc import ResolveResult
+from aiohttp.connector import Connection
 
 from tests.unit.net.names import Names
 from tests.unit.net.wire_server import Wire, WireServer, answer_of, repeat, script_of
@@ -162,23 +162,24 @@ async def test_a_connection_tells_how_it_was_lost() -> None:
     assert endings["close"] is None
 
 
-async def test_traces_tell_of_each_connection_new_or_reused() -> None:
-    told: list[str] = []
+async def test_a_request_is_sent_by_send_once_its_connection_new_or_reused_stands() -> None:
+    """By `request_class` and `ClientRequest.send` the transport starts its clock and gets at the wire."""
+    wires: list[object] = []
 
-    def note(event: str) -> Callable[..., Awaitable[None]]:
-        async def on_event(_session: object, context: Any, _params: object) -> None:
-            told.append(event + context.trace_request_ctx)
+    class Request(aiohttp.ClientRequest):
+        async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+            assert conn.transport is not None
+            wires.append(conn.transport.get_extra_info("peername"))
+            assert not conn.closed
+            return await super().send(conn)
 
-        return on_event
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(note("new "))
-    trace.on_connection_reuseconn.append(note("reused "))
     async with (
         WireServer(repeat(answer_of(b"{}"))) as server,
-        aiohttp.ClientSession(trace_configs=[trace]) as session,
+        aiohttp.ClientSession(request_class=Request) as session,
     ):
-        for name in ("a", "b"):
-            async with session.get(server.url, trace_request_ctx=name) as response:
+        for sent in range(2):
+            assert len(server.requests) == len(wires) == sent
+            async with session.get(server.url) as response:
                 await response.read()
-    assert told == ["new a", "reused b"]
+        assert wires == [("127.0.0.1", server.port)] * 2
+        assert server.connections == 1

@@ -23,7 +23,7 @@ def pools_of(clock: WallClock) -> Pools:
     return Pools(
         PoolSettings(
             guard=AddressGuard(),
-            on_connected=lambda _: None,
+            request_class=aiohttp.ClientRequest,
             keepalive_s=4.0,
             ssl_context=None,
             make_resolver=aiohttp.DefaultResolver,

@@ -15,6 +15,7 @@ import uvloop
 
 from headgate.domain.errors import HeadgateError, InvalidRequest, ProviderFailed
 from headgate.domain.secret import Secret
+from headgate.net.guard import AddressGuard, AddressInfo, Reach
 from headgate.net.transport import AioTransport
 from headgate.ports import WireRequest, WireResponse
 from tests.unit.net.names import Names
@@ -310,7 +311,8 @@ async def test_a_stream_over_the_limit_is_cut_and_its_connection_closed(transpor
 
 async def _timed(transport: AioTransport, request: WireRequest) -> tuple[ProviderFailed, float]:
     started = time.monotonic()
-    failure = await failure_of(transport, request)
+    async with asyncio.timeout(10):  # so that a clock which does not run fails the test, not the suite
+        failure = await failure_of(transport, request)
     return failure, time.monotonic() - started
 
 
@@ -552,6 +554,47 @@ async def test_closing_an_unfinished_answer_disconnects_at_once_and_twice_is_fin
         await asyncio.wait_for(server.left.wait(), 1)
 
 
+class SocketKeeper(AddressGuard):
+    """Remembers the sockets that were made."""
+
+    def __init__(self) -> None:
+        super().__init__(allow_loopback=True)
+        self.made: list[socket.socket] = []
+
+    def open_socket(self, info: AddressInfo, reach: Reach) -> socket.socket:
+        self.made.append(super().open_socket(info, reach))
+        return self.made[-1]
+
+    async def all_closed(self) -> bool:
+        """Whether they are, within a second."""
+        for _ in range(50):
+            if all(each.fileno() == -1 for each in self.made):
+                return bool(self.made)
+            await asyncio.sleep(0.02)
+        return False
+
+
+@pytest.mark.parametrize("head", [b"", CHUNKED])
+async def test_giving_up_frees_the_socket_though_the_provider_takes_nothing(head: bytes) -> None:
+    """An orderly end would wait for the provider to take what is unsent, perhaps for ever."""
+
+    async def deaf(wire: Wire) -> None:
+        await wire.write(head)
+        await asyncio.sleep(30)
+
+    keeper = SocketKeeper()
+    transport = AioTransport(guard=keeper)
+    async with WireServer(deaf) as server:
+        request = post(server, body=b"x" * 20_000_000, guarded=True)
+        task = asyncio.create_task(fetch(transport, request))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await keeper.all_closed()
+        await transport.close()
+
+
 async def test_closing_a_finished_answer_keeps_its_connection(transport: AioTransport) -> None:
     async with WireServer(repeat(answer_of(b"{}"))) as server:
         for _ in range(3):
@@ -570,6 +613,18 @@ async def test_closing_the_transport_disconnects_and_a_later_request_connects_an
         await asyncio.wait_for(server.left.wait(), 1)
         assert await fetch(transport, post(server)) == b"{}"
     assert server.connections == 2
+
+
+@pytest.mark.parametrize("head", [b"", CHUNKED])
+async def test_closing_the_transport_fails_what_is_under_way(transport: AioTransport, head: bytes) -> None:
+    async with WireServer(script_of(head, "hang")) as server, asyncio.timeout(5):
+        task = asyncio.create_task(fetch(transport, post(server)))
+        await server.asked.wait()
+        await asyncio.sleep(0.05)
+        await transport.close()
+        with pytest.raises(ProviderFailed) as caught:
+            await task
+    assert caught.value.may_have_run
 
 
 # -- what errors show -----------------------------------------------------------------------------------

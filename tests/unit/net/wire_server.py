@@ -103,7 +103,13 @@ class WireServer:
     there. left: set once a client closed its connection while a script was still at it.
     """
 
-    def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
         self._script = script
         self._tls = tls
         self._host = host

@@ -65,13 +65,13 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
-    """What every session has in common. on_connected: told of each request's connection, new or reused.
+    """What every session has in common.
 
     ssl_context None: aiohttp's, the system's authorities. wall_clock: seconds, any epoch.
     """
 
     guard: AddressGuard
-    on_connected: Callable[[object], None]
+    request_class: type[aiohttp.ClientRequest]
     keepalive_s: float
     ssl_context: ssl.SSLContext | None
     make_resolver: Callable[[], AbstractResolver]
@@ -118,16 +118,13 @@ class Pools:
                 await pool.session.close()
 
     def _make_session(self, reach: Reach) -> aiohttp.ClientSession:
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_create_end.append(self._connected)
-        trace.on_connection_reuseconn.append(self._connected)
         return aiohttp.ClientSession(
             connector=self._make_connector(reach),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
-            trace_configs=[trace],
+            request_class=self._settings.request_class,
             max_line_size=_HEADER_BYTES,
             max_field_size=_HEADER_BYTES,
         )
@@ -143,6 +140,3 @@ class Pools:
             resolver=JudgingResolver(resolver, settings.guard, reach) if guarded else resolver,
             socket_factory=functools.partial(settings.guard.open_socket, reach=reach) if guarded else None,
         )
-
-    async def _connected(self, _session: object, context: object, _params: object) -> None:
-        self._settings.on_connected(getattr(context, "trace_request_ctx", None))

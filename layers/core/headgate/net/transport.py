@@ -10,6 +10,7 @@ from http import HTTPStatus
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from aiohttp.client_middlewares import ClientHandlerType
+from aiohttp.connector import Connection
 from yarl import URL
 
 from headgate.domain.errors import HeadgateError, InvalidRequest
@@ -33,6 +34,7 @@ class Attempt:
         self.host = host
         self.connected = False
         self._request = request
+        self._wire: asyncio.Transport | None = None
         self._started = asyncio.get_running_loop().time()
         self._deadline = asyncio.timeout_at(min(self._started + request.connect_timeout_s, self.total_at))
 
@@ -41,9 +43,10 @@ class Attempt:
         """Loop time at which everything must be over."""
         return self._started + self._request.total_timeout_s
 
-    def connection_stands(self) -> None:
+    def connection_stands(self, connection: Connection) -> None:
         """From here the request is written, and the wait for an answer runs."""
         self.connected = True
+        self._wire = connection.transport
         answer_at = asyncio.get_running_loop().time() + self._request.first_byte_timeout_s
         self._deadline.reschedule(min(answer_at, self.total_at))
 
@@ -60,7 +63,6 @@ class Attempt:
                     data=_wrap(request.body),
                     allow_redirects=False,
                     middlewares=(self._once,),
-                    trace_request_ctx=self,
                 )
         except TimeoutError:
             raise self._timed_out() from None
@@ -81,10 +83,17 @@ class Attempt:
         On its own it would send an idempotent method again when a kept connection was dead; retries are
         decided in one place, above.
         """
+        assert isinstance(request, WatchedRequest)
+        request.attempt = self
         try:
             return await send(request)
         except (aiohttp.ClientError, OSError) as error:
             raise self._translate(error) from None
+        except BaseException:
+            # aiohttp closes the connection, in good order: what is unsent would still be sent.
+            if self._wire is not None:
+                self._wire.abort()
+            raise
 
     def _translate(self, error: BaseException) -> HeadgateError:
         return failures.translate(error, host=self.host, may_have_run=self.connected)
@@ -97,6 +106,17 @@ class Attempt:
         if asyncio.get_running_loop().time() >= self.total_at:
             seconds = request.total_timeout_s
         return failures.timed_out(self.host, waited_for, seconds, may_have_run=self.connected)
+
+
+class WatchedRequest(aiohttp.ClientRequest):
+    """aiohttp's request, telling its attempt that a connection stands. Nothing has been written before."""
+
+    attempt: Attempt | None = None
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        if self.attempt is not None:
+            self.attempt.connection_stands(conn)
+        return await super().send(conn)
 
 
 class AioTransport:
@@ -121,7 +141,7 @@ class AioTransport:
         self._pools = Pools(
             PoolSettings(
                 guard=self._guard,
-                on_connected=_note_connection,
+                request_class=WatchedRequest,
                 keepalive_s=keepalive_s,
                 ssl_context=ssl_context,
                 make_resolver=make_resolver,
@@ -151,11 +171,6 @@ class AioTransport:
     async def close(self) -> None:
         """Closes the connections of the running loop. A later `send` opens new ones."""
         await self._pools.close()
-
-
-def _note_connection(attempt: object) -> None:
-    assert isinstance(attempt, Attempt)
-    attempt.connection_stands()
 
 
 def _reveal(request: WireRequest) -> dict[str, str]:
