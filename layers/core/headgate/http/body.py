@@ -1,7 +1,9 @@
 """Request bodies: JSON in, with errors that name the field."""
 
+import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _FREE_FORM = frozenset({"metadata", "messages", "tools", "tool_choice", "response_format", "json_schema"})
 """Keys whose value is the caller's own structure: nothing in it is renamed."""
+_LONG_INTEGER = re.compile(rb"\d{19}")
 
 
 async def read_json(request: "Request") -> dict[str, Any]:
@@ -28,8 +31,18 @@ async def read_json(request: "Request") -> dict[str, Any]:
         raise MalformedRequest(f"The body is not valid JSON: {_where(error)}.") from error
     if not isinstance(value, dict):
         raise MalformedRequest("The body must be a JSON object.")
+    body = _exactly(raw, value)
     if request.scope["state"].get("camel"):
-        return snake_keys(value)
+        return snake_keys(body)
+    return body
+
+
+def _exactly(raw: bytes, value: dict[str, Any]) -> dict[str, Any]:
+    """The value with its integers as they were sent: of those over 64 bits orjson makes floats."""
+    if _LONG_INTEGER.search(raw):
+        with suppress(RecursionError):
+            exact: dict[str, Any] = json.loads(raw)
+            return exact
     return value
 
 
@@ -59,6 +72,13 @@ def _snake_value(value: Any) -> Any:
 def snake(name: str) -> str:
     """`maxTokens` → `max_tokens`."""
     return _CAMEL.sub(r"_\1", name).lower() if not name.islower() else name
+
+
+def printable(text: str) -> str:
+    """The text. Raises ValueError when it holds characters that no name has: they would break headers."""
+    if not text.isprintable():
+        raise ValueError("must not hold control characters.")
+    return text
 
 
 def parse[M: "BaseModel"](model: type[M], value: Mapping[str, Any]) -> M:

@@ -1,13 +1,19 @@
 """The body of `POST /v2/generations`, and how it becomes a chat completion."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import orjson
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from headgate.domain.errors import FieldError, InvalidRequest
+from headgate.http.body import printable
 from headgate.services.chat_records import ChatAsk
 
-Text = Annotated[str, Field(min_length=1, max_length=1000)]
+MAX_METADATA_BYTES = 16_384
+"""Of its JSON: it is kept with the record, and comes back with every list of them."""
+
+Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(printable)]
 
 
 class Metadata(BaseModel):
@@ -37,6 +43,7 @@ def ask_of(request: GenerationRequest) -> ChatAsk:
     config.pop("stream_options", None)
     config["messages"] = _messages(config)
     labels = request.metadata.model_dump(exclude_none=True)
+    _check_metadata(labels)
     return ChatAsk(
         body=config,
         model=request.model,
@@ -46,6 +53,18 @@ def ask_of(request: GenerationRequest) -> ChatAsk:
         metadata=labels,
         deadline_s=request.deadline_s,
     )
+
+
+def _check_metadata(labels: Mapping[str, Any]) -> None:
+    """Raises InvalidRequest for what could not be kept and told again."""
+    try:
+        size = len(orjson.dumps(labels))
+    except orjson.JSONEncodeError:
+        raise InvalidRequest.of_field(
+            "metadata", "is nested too deeply, or has a number of more than 64 bits."
+        ) from None
+    if size > MAX_METADATA_BYTES:
+        raise InvalidRequest.of_field("metadata", f"may hold {MAX_METADATA_BYTES} bytes of JSON, not {size}.")
 
 
 def _messages(config: dict[str, Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Request
@@ -24,6 +25,8 @@ from headgate.services.chat_records import ChatAsk
 
 router = APIRouter(tags=["generation"])
 _CLIENT_CLOSED = 499
+_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+"""What stands in a header as it is; all else of a model's id is escaped, as in a path."""
 _FILTERS = ("status", "type", "project_id")
 
 
@@ -114,6 +117,8 @@ def chat_ask(body: Mapping[str, Any]) -> ChatAsk:
     options = body.get("stream_options")
     if options is not None and not isinstance(options, dict):
         errors.append(FieldError("stream_options", "must be an object."))
+    elif options is not None and not isinstance(options.get("include_usage", False), bool | None):
+        errors.append(FieldError("stream_options.include_usage", "must be true or false."))
     if errors:
         raise InvalidRequest("; ".join(f"{e.field}: {e.message}" for e in errors[:5]), errors=errors)
     return ChatAsk(
@@ -130,6 +135,8 @@ def _model_errors(body: Mapping[str, Any]) -> list[FieldError]:
         return [FieldError("model", "is needed: an id of GET /v1/models.")]
     if not isinstance(model, str) or not model.strip() or len(model) > 1000:
         return [FieldError("model", "must be a model's id.")]
+    if not model.strip().isprintable():
+        return [FieldError("model", "must not hold control characters.")]
     return []
 
 
@@ -163,7 +170,7 @@ def run_headers(run: ChatRun) -> list[Header]:
     headers: list[Header] = [(b"x-headgate-generation-id", run.id.encode())]
     if run.served is not None:
         headers.append((b"x-headgate-provider", run.served.provider.encode()))
-        headers.append((b"x-headgate-model-served", run.served.id.encode("ascii", "replace")))
+        headers.append((b"x-headgate-model-served", quote(run.served.id, safe=_PLAIN).encode()))
     headers.append((b"x-headgate-attempts", str(run.attempt_count).encode()))
     return headers
 
