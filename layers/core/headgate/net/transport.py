@@ -44,7 +44,9 @@ class Attempt:
         return self._started + self._request.total_timeout_s
 
     def connection_stands(self, connection: Connection) -> None:
-        """From here the request is written, and the wait for an answer runs."""
+        """From here the request is written, and the wait for an answer runs. Raises TimeoutError."""
+        if self._deadline.expired():  # and the cancellation by which it says so got lost below
+            raise TimeoutError
         self.connected = True
         self._wire = connection.transport
         answer_at = asyncio.get_running_loop().time() + self._request.first_byte_timeout_s
