@@ -57,6 +57,15 @@ def table(clients: AwsClients) -> Table:
     return Table(clients, "table")
 
 
+async def test_a_key_longer_than_any_is_not_there_and_not_asked_for(endpoint: Endpoint, table: Table) -> None:
+    """DynamoDB calls it a mistake of ours, so a caller's absurd id would look like a fault of the gateway."""
+    endpoint.answers(Reply.of_error("ValidationException"))
+    assert await table.get("gen_" + "é" * 1_023, "REC") is None
+    assert endpoint.received == []
+    with pytest.raises(GatewayFault):
+        await table.get("gen_" + "é" * 1_022, "REC")
+
+
 async def test_items_that_were_not_written_are_sent_again(endpoint: Endpoint, table: Table) -> None:
     left = {"table": [{"PutRequest": {"Item": to_wire(ITEMS[2])}}]}
     endpoint.answers(Reply(body={"UnprocessedItems": left}), Reply(body={"UnprocessedItems": {}}))

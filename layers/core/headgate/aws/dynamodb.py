@@ -27,6 +27,8 @@ _BATCH_TRIES = 6
 _BATCH_WRITE_ITEMS = 25
 _BATCH_WRITE_BYTES = 4_000_000
 _BATCH_GET_KEYS = 100
+_PARTITION_KEY_BYTES = 2048
+"""https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html (2026-11-20)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ class Table:
         self._name = name
 
     async def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
+        """The item. None, unasked, for a key longer than any: DynamoDB would call that a mistake of ours."""
+        if len(pk.encode()) > _PARTITION_KEY_BYTES:
+            return None
         answer = await self._call("get_item", Key=_key(pk, sk), ConsistentRead=consistent)
         return from_wire(answer["Item"]) if "Item" in answer else None
 
