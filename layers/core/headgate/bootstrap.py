@@ -278,6 +278,8 @@ class Container:
 
     async def close(self) -> None:
         """Gives connections up."""
+        if "registry" in self.__dict__:
+            await self.registry.close()
         if "transport" in self.__dict__:
             await self.transport.close()
 
@@ -344,6 +346,16 @@ class Function:
             self._loop = asyncio.new_event_loop()
         return self._loop
 
+    def close(self) -> None:
+        """Gives back what this function's own loop holds. Lambda never asks for it: it stops the process."""
+        loop, self._loop = self._loop, None
+        if loop is None or loop.is_closed():
+            return
+        container = self._containers.pop(loop, None)
+        if container is not None:
+            loop.run_until_complete(container.close())
+        loop.close()
+
 
 async def _as_coroutine(work: Callable[[], Awaitable[Any]]) -> Any:
     return await work()
@@ -384,6 +396,16 @@ class HttpFunction(Function):
         if not self.edge.ready:
             self._configure_edge(container)
         return container
+
+    def configure(
+        self,
+        environ: Mapping[str, str] | None = None,
+        adapters: Adapters | None = None,
+        *,
+        on_aws_call: "OnCall | None" = None,
+    ) -> None:
+        super().configure(environ, adapters, on_aws_call=on_aws_call)
+        self.edge.ready = False
 
     def _configure_edge(self, container: Container) -> None:
         settings = container.settings

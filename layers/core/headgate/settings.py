@@ -1,5 +1,6 @@
 """Everything that is configured, read in one place. Nothing else reads the environment."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -91,13 +92,16 @@ def from_environ(function: str, environ: Mapping[str, str] | None = None) -> Set
 
 
 def _number(env: Mapping[str, str], name: str, default: float) -> float:
-    text = env.get(name, "")
+    text = env.get(name, "").strip()
     if not text:
         return default
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         raise GatewayFault(f"{name} is not a number") from None
+    if not 0 <= number < math.inf:
+        raise GatewayFault(f"{name} must be a number from 0 up")
+    return number
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

@@ -60,13 +60,13 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if not self._config.ready:
-            self._prepare()
         exchange = _Exchange(scope, receive, send, self._config)
-        if scope["method"] == "OPTIONS":
-            await exchange.preflight()
-            return
         try:
+            if not self._config.ready:
+                self._prepare()
+            if scope["method"] == "OPTIONS":
+                await exchange.preflight()
+                return
             exchange.check_length()
             await self._app(scope, exchange.receive, exchange.send)
         except BodyTooLarge:
