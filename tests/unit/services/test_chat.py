@@ -502,6 +502,27 @@ async def test_after_the_content_nobody_takes_over_and_nothing_looks_like_an_end
     assert [outcome for _, outcome, _ in outcomes(record)] == ["failed"]
 
 
+@pytest.mark.parametrize("before", [["say a"], []])
+async def test_content_that_came_in_one_read_with_the_error_is_given(before: list[str]) -> None:
+    """How the bytes were cut decides nothing; nor does it when nobody is left to take over."""
+    stage = await Stage().open_shop(A)
+    stage.answers("alpha", lines(*before, "say b\nBAD 503"))
+    run, received = await stage.stream()
+    with pytest.raises(HeadgateError):
+        await received.rest()
+    assert received.data.endswith(b"data: b\n\n")
+    assert stage.asked == ["alpha"]
+    assert (await stage.stored(run)).status.value == "failed"
+
+
+async def test_content_that_came_in_one_read_with_the_error_still_lets_another_take_over() -> None:
+    stage = await Stage().open_shop()
+    stage.answers("alpha", lines("say a\nBAD 503"))
+    stage.answers("beta", lines("say x", "END"))
+    _, received = await stage.stream()
+    assert await received.rest() == b"data: x\n\ndata: [DONE]\n\n"
+
+
 async def test_a_stream_that_breaks_with_nobody_left_tells_its_own_error() -> None:
     stage = await Stage().open_shop(A)
     stage.answers("alpha", lines("note role", "BAD 503"))

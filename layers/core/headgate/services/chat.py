@@ -196,12 +196,17 @@ class ChatRun:
             except Exception as raised:  # noqa: BLE001 - as in `_first_of`
                 events = [StreamEvent(error=self._as_error(raised, source.candidate))]
             error = next((event.error for event in events if event.error is not None), None)
+            produced = content or any(event.content for event in events)
+            held.extend(event.data for event in events if event.data and event.error is None)
             if error is not None:
-                held.clear()
-                await self._take_over(source, error, content=content)
-                continue
-            content = content or any(event.content for event in events)
-            held.extend(event.data for event in events if event.data)
+                last = await self._take_over(source, error, sent=content)
+                if last is None:
+                    held.clear()
+                    continue
+                if produced and held:
+                    yield b"".join(held)  # what was produced is given, however the reads were cut
+                raise last
+            content = produced
             if source.ended:
                 await source.finish()
                 self._service.circuits.succeeded(source.candidate.provider)
@@ -211,19 +216,19 @@ class ChatRun:
                 yield b"".join(held)
                 held.clear()
 
-    async def _take_over(self, broken: Source, error: HeadgateError, *, content: bool) -> None:
-        """The next candidate's source, if one may still take over; else settles and raises."""
+    async def _take_over(self, broken: Source, error: HeadgateError, *, sent: bool) -> HeadgateError | None:
+        """Lets the next candidate go on, if one may; else settles, and returns the error to raise."""
         self._service.circuits.failed(broken.candidate.provider, error)
         await broken.close()
-        if not content and error.failover and self._candidates:
+        if not sent and error.failover and self._candidates:
             try:
                 self._source = await self._first_of(self._source_of)
-                return
+                return None
             except HeadgateError as last:
                 error = last
         self._source = None
         await self._settle(GenerationStatus.FAILED, error=error, outcome=broken.outcome)
-        raise error
+        return error
 
     async def abandon(self) -> None:
         """The client went away: stops the provider, and settles with what was produced."""
