@@ -1,11 +1,12 @@
 """The app factory: every function's FastAPI app is made here, closed by default."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
@@ -64,6 +65,13 @@ def create_api(routers: Iterable[APIRouter], runtime: Runtime | None) -> FastAPI
     for router in routers:
         app.include_router(router)
     return app
+
+
+def routes_of(api: FastAPI) -> Iterator[APIRoute]:
+    """All that an app serves, routers included in it too."""
+    for context in iter_route_contexts(api.routes):
+        if isinstance(context.original_route, APIRoute):
+            yield context.original_route
 
 
 def create_app(routers: Iterable[APIRouter], runtime: Runtime) -> Edge:

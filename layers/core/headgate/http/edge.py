@@ -52,13 +52,13 @@ class Edge:
     """Wraps a function's app. `prepare` reads the settings, at the first request at the latest."""
 
     def __init__(self, app: "ASGIApp", *, config: "EdgeConfig", prepare: Callable[[], object]) -> None:
-        self._app = app
+        self.app = app
         self._config = config
         self._prepare = prepare
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, self._config)
         try:
@@ -68,7 +68,7 @@ class Edge:
                 await exchange.preflight()
                 return
             exchange.check_length()
-            await self._app(scope, exchange.receive, exchange.send)
+            await self.app(scope, exchange.receive, exchange.send)
         except BodyTooLarge:
             await exchange.fail(too_large(self._config.limit_bytes))
         except HeadgateError as error:

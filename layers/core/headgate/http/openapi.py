@@ -6,7 +6,7 @@ import orjson
 
 from headgate import __version__
 from headgate.http.access import PUBLIC, access_of
-from headgate.http.app import create_api
+from headgate.http.app import create_api, routes_of
 from headgate.http.docs import SCHEMAS
 from headgate.http.routes import accounts, generations, health, models
 
@@ -25,22 +25,19 @@ def whole_api() -> bytes:
     api.title, api.version = "Headgate", __version__
     document = api.openapi()
     components = document.setdefault("components", {})
-    components["schemas"] = {**components.get("schemas", {}), **SCHEMAS}
+    components["schemas"] = dict(SCHEMAS)
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "hg_…"},
         "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
     }
     document["security"] = [{"bearer": []}, {"apiKey": []}]
-    for route in api.routes:
-        access = access_of(getattr(route, "endpoint", None))
-        operations = document["paths"].get(getattr(route, "path_format", ""), {})
-        for method in getattr(route, "methods", None) or ():
-            operation = operations.get(method.lower())
-            if operation is None:
-                continue
+    for route in routes_of(api):
+        access = access_of(route.endpoint)
+        for method in route.methods or ():
+            operation = document["paths"][route.path_format][method.lower()]
+            operation["responses"].pop("422", None)
             if access == PUBLIC:
                 operation["security"] = []
             elif access is not None:
                 operation["x-scope"] = str(access)
-            operation["responses"].pop("422", None)
     return orjson.dumps(document)
