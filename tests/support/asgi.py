@@ -26,6 +26,7 @@ class Exchange:
         ]
         self._gone = asyncio.Event()
         self._sent: asyncio.Queue[Message] = asyncio.Queue()
+        self._complete = False
         self.read_bytes = 0
         self.task: asyncio.Future[None] = asyncio.ensure_future(
             app(self._scope(method, path, headers or {}), self._receive, self._send)
@@ -73,9 +74,12 @@ class Exchange:
 
     async def piece(self) -> bytes | None:
         """The next piece of the body; None at its proper end."""
+        if self._complete:
+            return None
         message = await self._next()
         assert message["type"] == "http.response.body"
-        return message["body"] if message.get("more_body") or message["body"] else None
+        self._complete = not message.get("more_body")
+        return None if self._complete and not message["body"] else message["body"]
 
     async def rest(self) -> bytes:
         """The body to its proper end."""
