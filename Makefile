@@ -6,7 +6,6 @@
 export PYTHON
 
 BIN := $(CURDIR)/.venv/bin
-ARCH ?= arm64
 HOST_ARCH := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 OTHER_ARCH := $(if $(filter arm64,$(HOST_ARCH)),x86_64,arm64)
 
@@ -15,13 +14,16 @@ SAM = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL PATH="$(BIN):$$PATH" SAM_CLI_TELEM
   AWS_DEFAULT_REGION="$${AWS_DEFAULT_REGION:-us-east-1}" .venv-sam/bin/sam
 SHIPPED := template.yaml $(shell find layers functions tools/layers -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: help dev test check build artefacts lock bench fmt clean
+.PHONY: help dev sam-local test check build artefacts lock bench fmt clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 dev: .venv/.stamp ## run the whole gateway on this machine (PORT, HEADGATE_ADMIN_KEY, .env): no AWS, no key
 	@exec $(BIN)/python -m dev
+
+sam-local: .venv/.stamp ## what `sam local` needs of AWS: moto, the tables, a key; prints the commands
+	@PYTHONPATH=layers/core:. $(BIN)/python tools/sam_local.py
 
 test: .venv/.stamp artefacts ## every test, in parallel; ARGS="-k name" for some
 	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
@@ -34,8 +36,8 @@ check: .venv/.stamp .venv-sam/.stamp ## lint, types, direction of imports, templ
 	$(SAM) validate --lint
 	$(MAKE) build
 
-build: .venv/.stamp .venv-sam/.stamp ## what `sam deploy` uploads, into .aws-sam/build; ARCH=x86_64 for Intel
-	$(SAM) build --parameter-overrides Architecture=$(ARCH)
+build: .venv/.stamp .venv-sam/.stamp ## what `sam deploy` uploads, into .aws-sam/build; ENV=prod for that of samconfig.toml
+	$(SAM) build $(if $(ENV),--config-env $(ENV))
 
 artefacts: .aws-sam/$(HOST_ARCH).stamp .aws-sam/$(OTHER_ARCH).stamp ## what the tests of built artefacts import
 

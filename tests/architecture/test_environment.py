@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.template import Stack
+from dev.template import Stack, read_stack
 from headgate.settings import from_environ
 
 ROOT = Path(__file__).parents[2]
@@ -92,3 +92,11 @@ def test_no_stack_switches_on_what_only_the_local_runner_may(stack: Stack) -> No
     """Loopback addresses, chosen key texts: HEADGATE_LOCAL is the runner's to set, never a stack's."""
     for function in stack.functions:
         assert not {"HEADGATE_LOCAL", "HEADGATE_STORE", "AWS_ENDPOINT_URL"} & function.environment.keys()
+
+
+def test_sam_local_gets_buffering_handlers_and_an_endpoint(template_text: str) -> None:
+    address = "http://172.17.0.1:5000"
+    for function in read_stack(template_text, {"LocalEndpoint": address}).functions:
+        assert function.handler == "app.handler"
+        assert function.environment["AWS_ENDPOINT_URL"] == address
+        assert "AWS_LAMBDA_EXEC_WRAPPER" not in function.environment

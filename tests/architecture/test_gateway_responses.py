@@ -59,6 +59,7 @@ def test_the_problem_document_says_what_the_table_of_codes_says(responses: dict[
     }  # fmt: skip
     assert problem["status"] == REQUIRED[name]
     assert problem["request_id"] == "4e1b"
+    assert problem["type"] == f"urn:headgate:error:{problem['code']}"
     assert (problem["title"], problem["origin"]) == (spec.title, spec.origin)
     assert problem["retryable"] == spec.retryable
     if name not in OWN_STATUS:

@@ -95,9 +95,9 @@ def test_the_adapter_of_a_streamed_function_is_that_of_its_processor(template: d
     for name in ("ModelsFunction", "GenerationsFunction"):
         layers = template["Resources"][name]["Properties"]["Layers"]
         assert layers[:2] == [{"Ref": "CoreLayer"}, {"Ref": "VendorLayer"}]
-        condition, adapter, _ = layers[2]["Fn::If"]
+        condition, locally, adapter = layers[2]["Fn::If"]
         arn, names = adapter["Fn::Sub"]
-        assert condition == "StreamsThroughAdapter"
+        assert (condition, locally) == ("RunsLocally", {"Ref": "AWS::NoValue"})
         assert arn.endswith(":753240598075:layer:${Adapter}:30")
         assert names["Adapter"] == {
             "Fn::If": ["RunsOnArm", "LambdaAdapterLayerArm64", "LambdaAdapterLayerX86"]
