@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from headgate.services.chat import ChatService
     from headgate.services.check_health import HealthService
     from headgate.services.circuits import Circuits
+    from headgate.services.explain import Explainer
     from headgate.services.limit_reads import ReadLimiter
     from headgate.services.list_models import ModelLister
     from headgate.services.manage_keys import KeyManager
@@ -226,6 +227,12 @@ class Container:
             log=self.log,
             settings=self.settings,
         )
+
+    @cached_property
+    def explain(self) -> "Explainer":
+        from headgate.services.explain import Explainer  # noqa: PLC0415
+
+        return Explainer(self.chat, self.catalog)
 
     @cached_property
     def health(self) -> "HealthService":

@@ -136,6 +136,21 @@ class InvalidRequest(HeadgateError):
         return cls(f"{field}: {message}", errors=(FieldError(field, message),))
 
 
+class CannotCarry(InvalidRequest):
+    """Something in the request which this candidate can't do or say, though it would change the answer.
+
+    Another candidate may be able to, so failover goes on; if none is, the caller learns the field's name.
+    """
+
+    @property
+    def failover(self) -> bool:
+        return True
+
+    @classmethod
+    def field(cls, name: str, why: str) -> "CannotCarry":
+        return cls(f"{name}: {why}", errors=(FieldError(name, why),))
+
+
 class MalformedRequest(InvalidRequest):
     """The body can't be read at all (400 everywhere, where an invalid value is 422 on /v2)."""
 

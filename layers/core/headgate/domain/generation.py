@@ -87,8 +87,9 @@ def cost_of(usage: Usage, pricing: Pricing | None) -> int | None:
     """
     if pricing is None or usage.input_tokens is None or usage.output_tokens is None:
         return None
-    if pricing.input is None or pricing.output is None:
+    if pricing.input is None or (pricing.output is None and usage.output_tokens):
         return None
+    output = pricing.output if pricing.output is not None else Decimal(0)
     read = min(usage.cache_read_tokens or 0, usage.input_tokens)
     written = min(usage.cache_write_tokens or 0, usage.input_tokens - read)
     thought = min(usage.reasoning_tokens or 0, usage.output_tokens)
@@ -96,8 +97,8 @@ def cost_of(usage: Usage, pricing: Pricing | None) -> int | None:
         (usage.input_tokens - read - written) * pricing.input
         + read * (pricing.input if pricing.cache_read is None else pricing.cache_read)
         + written * (pricing.input if pricing.cache_write is None else pricing.cache_write)
-        + (usage.output_tokens - thought) * pricing.output
-        + thought * (pricing.output if pricing.reasoning is None else pricing.reasoning)
+        + (usage.output_tokens - thought) * output
+        + thought * (output if pricing.reasoning is None else pricing.reasoning)
     )
     per_request = pricing.units.get("request", Decimal(0))
     return nanousd(per_mtok / 1_000_000 + per_request)

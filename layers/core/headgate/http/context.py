@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from headgate.services.catalog import Catalog
     from headgate.services.chat import ChatService
     from headgate.services.check_health import HealthService
+    from headgate.services.explain import Explainer
     from headgate.services.limit_reads import ReadLimiter
     from headgate.services.list_models import ModelLister
     from headgate.services.manage_keys import KeyManager
@@ -38,6 +39,8 @@ class Services(Protocol):
     def models(self) -> "ModelLister": ...
     @property
     def chat(self) -> "ChatService": ...
+    @property
+    def explain(self) -> "Explainer": ...
     @property
     def generations(self) -> "GenerationStore": ...
     @property

@@ -264,14 +264,65 @@ SCHEMAS: dict[str, Schema] = {
             "provider": nullable("string"),
             "config": OPEN,
             "metadata": OPEN,
+            "routing": nullable(ref("Routing")),
+            "connection_id": {"type": "null"},
+            "cache": nullable(obj({"ttl_s": {"const": 0}}, required=[])),
+            "webhook": {"type": "null"},
             "deadline_s": nullable("number"),
         },
         required=["type", "config"],
+    ),
+    "Routing": obj(
+        {
+            "strategy": _enum(["order", "cheapest", "fastest"]),
+            "order": STRINGS,
+            "only": STRINGS,
+            "ignore": STRINGS,
+            "max_price": obj({"input": STRING, "output": STRING}, required=[]),
+            "allow_fallbacks": BOOLEAN,
+            "require_parameters": BOOLEAN,
+            "sticky_key": nullable("string"),
+        },
+        required=[],
     ),
     "ChatCompletionRequest": obj(
         {"model": STRING, "messages": array(OPEN), "stream": BOOLEAN},
         required=["model", "messages"],
         additionalProperties=True,
+    ),
+    "MessagesRequest": obj(
+        {"model": STRING, "messages": array(OPEN), "max_tokens": INTEGER, "stream": BOOLEAN},
+        required=["model", "messages"],
+        additionalProperties=True,
+    ),
+    "ResponsesRequest": obj(
+        {"model": STRING, "input": {"type": ["string", "array"], "items": OPEN}, "stream": BOOLEAN},
+        required=["model"],
+        additionalProperties=True,
+    ),
+    "EmbeddingsRequest": obj(
+        {"model": STRING, "input": {"type": ["string", "array"]}},
+        required=["model", "input"],
+        additionalProperties=True,
+    ),
+    "Explanation": obj(
+        {
+            "candidates": array(
+                obj(
+                    {
+                        "model": STRING,
+                        "provider": STRING,
+                        "connection_id": nullable("string"),
+                        "kept": BOOLEAN,
+                        "reasons": STRINGS,
+                        "estimated_cost": nullable(ref("Money")),
+                        "health": _enum(ProviderStatus),
+                        "latency_ms": nullable("integer"),
+                    }
+                )
+            ),
+            "strategy": STRING,
+        }
     ),
     "Problem": _PROBLEM,
     "OpenAIError": _OPENAI_ERROR,
@@ -385,6 +436,26 @@ CHAT: dict[str, Any] = {
         },
     },
     "openapi_extra": body_of("ChatCompletionRequest"),
+}
+
+
+def _streamed(name: str) -> dict[str, Any]:
+    return {**CHAT, "openapi_extra": body_of(name)}
+
+
+RESPONSES = _streamed("ResponsesRequest")
+MESSAGES = _streamed("MessagesRequest")
+COUNT_TOKENS: dict[str, Any] = {
+    "responses": answers(obj({"input_tokens": INTEGER}), v1=True),
+    "openapi_extra": body_of("MessagesRequest"),
+}
+EMBEDDINGS: dict[str, Any] = {
+    "responses": answers(OPEN, v1=True),
+    "openapi_extra": body_of("EmbeddingsRequest"),
+}
+EXPLAIN: dict[str, Any] = {
+    "responses": answers(ref("Explanation")),
+    "openapi_extra": body_of("GenerationRequest"),
 }
 GENERATE: dict[str, Any] = {
     "responses": answers(ref("Generation")),

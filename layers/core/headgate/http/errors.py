@@ -96,6 +96,18 @@ def dialect_body(error: HeadgateError, *, path: str, request_id: str) -> dict[st
     return {"error": {**inner, **_extras(error)}}
 
 
+def stream_error(error: HeadgateError, *, path: str, request_id: str) -> bytes:
+    """The event that ends a stream which broke, in the dialect that `path` speaks."""
+    body = dialect_body(error, path=path, request_id=request_id)
+    name = b""
+    if path.startswith("/v1/messages"):
+        name = b"event: error\n"
+    elif path.startswith("/v1/responses"):
+        name = b"event: error\n"
+        body = {"type": "error", "code": error.code, "message": error.detail, "param": None, **body}
+    return name + b"data: " + orjson.dumps(body) + b"\n\n"
+
+
 def _extras(error: HeadgateError) -> dict[str, Any]:
     extras: dict[str, Any] = dict(error.members)
     if error.provider:

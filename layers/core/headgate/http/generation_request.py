@@ -7,6 +7,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from headgate.domain.errors import FieldError, InvalidRequest
+from headgate.http.asks import read_wish, refuse
 from headgate.http.body import printable
 from headgate.services.chat_records import ChatAsk
 
@@ -24,6 +25,13 @@ class Metadata(BaseModel):
     scene_id: Annotated[str, Field(max_length=200)] | None = None
 
 
+class NoCache(BaseModel):
+    """No answer is kept for the next caller yet: only the wish for none can be granted."""
+
+    model_config = ConfigDict(extra="forbid")
+    ttl_s: Literal[0] = 0
+
+
 class GenerationRequest(BaseModel):
     """One generation. Unknown keys of `config` go to the provider; unknown keys beside it are refused."""
 
@@ -33,6 +41,10 @@ class GenerationRequest(BaseModel):
     provider: Text | None = None
     config: dict[str, Any]
     metadata: Metadata = Field(default_factory=Metadata)
+    routing: dict[str, Any] | None = None
+    connection_id: None = None
+    cache: NoCache | None = None
+    webhook: None = None
     deadline_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
 
 
@@ -44,10 +56,14 @@ def ask_of(request: GenerationRequest) -> ChatAsk:
     config["messages"] = _messages(config)
     labels = request.metadata.model_dump(exclude_none=True)
     _check_metadata(labels)
+    errors: list[FieldError] = []
+    wish = read_wish({"routing": request.routing or {}} | config, errors)
+    refuse(errors)
     return ChatAsk(
         body=config,
         model=request.model,
         provider=request.provider,
+        wish=wish,
         keep_output=True,
         project_id=request.metadata.project_id,
         metadata=labels,

@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
-import orjson
 from starlette.responses import Response
 
 from headgate.domain.errors import HeadgateError
-from headgate.http.errors import Header, dialect_body
+from headgate.http.errors import Header, stream_error
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -116,9 +115,7 @@ class EventStreamResponse(Response):
         except HeadgateError as error:
             if not self._started:
                 raise
-            body = dialect_body(error, path=self._path, request_id=self._request_id)
-            name = b"event: error\n" if self._path.startswith("/v1/messages") else b""
-            await self._write(name + b"data: " + orjson.dumps(body) + b"\n\n")
+            await self._write(stream_error(error, path=self._path, request_id=self._request_id))
         self._done = True
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from headgate.domain.catalog import Modality, ModelInfo
-from headgate.domain.errors import HeadgateError, InvalidRequest
+from headgate.domain.errors import CannotCarry, HeadgateError, InvalidRequest, ProviderFailed
 from headgate.domain.generation import Usage
 from headgate.domain.retry import RetryPolicy
 from headgate.domain.secret import Secret
@@ -35,8 +35,8 @@ class RateLimit:
 class ProviderSpec:
     """The declarative part of a provider.
 
-    base_url: what that vendor's SDK calls base URL. models_path, key_check_path: relative to it; None where
-    there is none. auth: how the key is sent. key_required: false where a server may need none.
+    base_url: what that vendor's SDK calls base URL. models_path, key_check_path, embeddings_path: relative to
+    it; None where there is none. auth: how the key is sent. key_required: false where a server may need none.
     modalities: what it can make, before its list is read. features: names shown in provider listings.
     sends_stream_options: whether `stream_options.include_usage` may be sent to it.
     """
@@ -48,6 +48,7 @@ class ProviderSpec:
     base_url: str | None
     models_path: str | None = "/models"
     key_check_path: str | None = None
+    embeddings_path: str | None = None
     auth: Literal["bearer", "x-api-key", "none"] = "bearer"
     key_required: bool = True
     default_headers: Mapping[str, str] = field(default_factory=dict)
@@ -100,8 +101,10 @@ class ChatCall:
     """One turn of a conversation, as the caller sent it.
 
     body: the caller's JSON object in `dialect`, unknown fields included. model: the provider's own model id.
-    include_usage: whether the caller asked for a usage chunk of its own at a stream's end. dropped: filled by
-    `build_chat` with the names of fields that could not be carried across and need not be refused.
+    include_usage: whether the caller asked for a usage chunk of its own at a stream's end. headers: the few
+    of the caller's that a provider of the same dialect may get (`anthropic-beta`). dropped: filled by
+    `build_chat` with the names of fields that could not be carried across and need not be refused. info: what
+    the catalogue knows of the model, None for one it does not list.
     """
 
     body: Mapping[str, Any]
@@ -109,8 +112,13 @@ class ChatCall:
     stream: bool
     include_usage: bool = False
     dialect: str = "openai-chat"
+    headers: Mapping[str, str] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
+    info: ModelInfo | None = field(default=None, repr=False)
 
+
+Operation = Literal["chat", "embeddings", "count_tokens"]
+"""What may be asked of a provider of text; each is a `build_*` and a `parse_*`."""
 
 PriceUsage = Callable[[Usage], Decimal | None]
 """Dollars that a usage costs the caller, or None where that is unknown."""
@@ -249,6 +257,28 @@ class Provider(ABC):
 
     @abstractmethod
     def read_chat_stream(self, call: ChatCall, price: PriceUsage) -> ChatStreamReader: ...
+
+    # -- beside chat --------------------------------------------------------------------------------------
+
+    def build_embeddings(self, call: ChatCall, config: ProviderConfig) -> WireRequest:
+        """The call's body is OpenAI's. Raises CannotCarry for a provider that has none."""
+        del call, config
+        raise CannotCarry(f"{self.spec.name} has no embeddings.", provider=self.spec.slug)
+
+    def parse_embeddings(self, call: ChatCall, body: bytes, price: PriceUsage) -> ChatAnswer:
+        """OpenAI's answer: `{"object": "list", "data": [{"embedding": […], "index": 0}], "usage": {…}}`."""
+        del call, body, price
+        raise CannotCarry(f"{self.spec.name} has no embeddings.", provider=self.spec.slug)
+
+    def build_count_tokens(self, call: ChatCall, config: ProviderConfig) -> WireRequest | None:
+        """A free request that counts the tokens of a conversation; None for a provider that can't count."""
+        del call, config
+        return None
+
+    def parse_count_tokens(self, body: bytes) -> int:
+        """Tokens of the input."""
+        del body
+        raise ProviderFailed("It counts no tokens.", code="provider_protocol", provider=self.spec.slug)
 
     # -- errors -------------------------------------------------------------------------------------------
 

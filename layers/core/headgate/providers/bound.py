@@ -193,11 +193,36 @@ class BoundProvider:
         *,
         deadline_s: float = CHAT_DEADLINE_S,
         on_attempt: OnAttempt | None = None,
+        retry: bool = True,
     ) -> ChatAnswer:
-        """A whole answer."""
-        run = self._sender.run(deadline_s, call.model, on_attempt)
+        """A whole answer. retry: whether to send again at all; not where another candidate can take over."""
+        run = self._sender.run(deadline_s, call.model, on_attempt, retry=retry)
         request = self.provider.build_chat(call, self.config)
         return await run.exchange(request, lambda body: self.provider.parse_chat(call, body, price))
+
+    async def embed(
+        self,
+        call: ChatCall,
+        price: PriceUsage,
+        *,
+        deadline_s: float = CHAT_DEADLINE_S,
+        on_attempt: OnAttempt | None = None,
+        retry: bool = True,
+    ) -> ChatAnswer:
+        """Embeddings, as OpenAI answers. Raises CannotCarry for a provider that has none."""
+        run = self._sender.run(deadline_s, call.model, on_attempt, retry=retry)
+        request = self.provider.build_embeddings(call, self.config)
+        return await run.exchange(request, lambda body: self.provider.parse_embeddings(call, body, price))
+
+    async def count_tokens(
+        self, call: ChatCall, *, deadline_s: float = CHAT_DEADLINE_S, on_attempt: OnAttempt | None = None
+    ) -> int | None:
+        """Tokens of the call's conversation as the provider counts; None where it can't."""
+        request = self.provider.build_count_tokens(call, self.config)
+        if request is None:
+            return None
+        run = self._sender.run(deadline_s, call.model, on_attempt)
+        return await run.exchange(request, self.provider.parse_count_tokens)
 
     async def open_chat_stream(
         self,
@@ -206,13 +231,14 @@ class BoundProvider:
         *,
         deadline_s: float = CHAT_DEADLINE_S,
         on_attempt: OnAttempt | None = None,
+        retry: bool = True,
     ) -> "ChatStream":
         """A streamed answer, once its head is there: what fails before that is raised.
 
         The stream must be closed, read to its end or not. The attempt that succeeded so far is reported when
         the stream is over.
         """
-        run = self._sender.run(deadline_s, call.model, on_attempt)
+        run = self._sender.run(deadline_s, call.model, on_attempt, retry=retry)
         request = self.provider.build_chat(call, self.config)
 
         async def open_stream(response: WireResponse, started_s: float) -> ChatStream:

@@ -31,6 +31,7 @@ class Custom(OpenAICompatible):
 
     spec = ProviderSpec(
         slug="custom",
+        embeddings_path="/embeddings",
         name="Custom server",
         description="Any server with OpenAI's chat completions: Ollama, vLLM, LM Studio and others.",
         docs_url="https://platform.openai.com/docs/api-reference/chat",

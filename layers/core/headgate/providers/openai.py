@@ -54,6 +54,7 @@ class OpenAI(OpenAICompatible):
 
     spec = ProviderSpec(
         slug="openai",
+        embeddings_path="/embeddings",
         name="OpenAI",
         description="GPT and o models, embeddings, images, speech and video from their maker.",
         docs_url="https://platform.openai.com/docs",

@@ -79,6 +79,7 @@ class OpenRouter(OpenAICompatible):
 
     spec = ProviderSpec(
         slug="openrouter",
+        embeddings_path="/embeddings",
         name="OpenRouter",
         description="Several hundred models of all makers behind one key.",
         docs_url="https://openrouter.ai/docs",

@@ -48,6 +48,7 @@ class Requesty(OpenAICompatible):
 
     spec = ProviderSpec(
         slug="requesty",
+        embeddings_path="/embeddings",
         name="Requesty",
         description="A router over many hosts and regions, the European ones among them.",
         docs_url="https://docs.requesty.ai",

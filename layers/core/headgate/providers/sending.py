@@ -36,9 +36,12 @@ class Sender:
     config: ProviderConfig
     key: str = field(default="", repr=False)
 
-    def run(self, deadline_s: float, model: str, on_attempt: OnAttempt | None) -> "Run":
+    def run(
+        self, deadline_s: float, model: str, on_attempt: OnAttempt | None, *, retry: bool = True
+    ) -> "Run":
         """One operation that ends within `deadline_s` seconds; `model` is the provider's own id, or empty."""
-        return Run(self, deadline_s, model, on_attempt)
+        sender = self if retry else replace(self, policy=replace(self.policy, max_retries=0))
+        return Run(sender, deadline_s, model, on_attempt)
 
     def clean(self, error: HeadgateError) -> HeadgateError:
         """The same error, with the provider's name, and without the key should the provider echo it."""

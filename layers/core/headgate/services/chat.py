@@ -21,6 +21,7 @@ from headgate.providers.registry import ProviderRegistry, canonical_slug
 from headgate.services.catalog import Catalog, CatalogView
 from headgate.services.chat_records import (
     ChatAsk,
+    estimated_tokens,
     finished_record,
     price_usd,
     rate_window,
@@ -30,7 +31,7 @@ from headgate.services.chat_source import Source
 from headgate.services.circuits import Circuits
 from headgate.services.default_models import default_model
 from headgate.services.platform_keys import PlatformKeys
-from headgate.services.route import Candidate, Routing, find_candidates, not_found
+from headgate.services.route import Candidate, Considered, Routing, consider, kept, not_found
 from headgate.settings import Settings
 
 StageTimer = Callable[[str, float], None]
@@ -66,6 +67,10 @@ class ChatService:
 
     async def candidates(self, ask: ChatAsk) -> list[Candidate]:
         """Who can serve this, in order. Raises NotFound or NoRoute."""
+        return kept(await self.considered(ask), ask.model)
+
+    async def considered(self, ask: ChatAsk) -> list[Considered]:
+        """Every candidate with its verdict, those that are kept first. Raises NotFound or NoRoute."""
         view = await self.catalog.view()
         if ask.provider is not None and self._slug_of(ask.provider) is None:
             raise InvalidRequest.of_field("provider", "is no provider this gateway knows.")
@@ -79,7 +84,7 @@ class ChatService:
             usable &= {canonical_slug(ask.provider)}
             if not usable:
                 raise _not_configured(ask.provider, model)
-        return find_candidates(self._routing(view, usable), model)
+        return consider(self._routing(view, usable), model, ask.wish)
 
     def _slug_of(self, name: str) -> str | None:
         return canonical_slug(name) if self.registry.has(name) else None
@@ -113,6 +118,8 @@ class ChatRun:
         self._settled = False
         self.id = new_id("gen")
         self.served: Candidate | None = None
+        self.call: ChatCall | None = None
+        self.estimated = False
         self.attempts: list[Attempt] = []
 
     @property
@@ -163,14 +170,27 @@ class ChatRun:
         return answer
 
     async def _answer_of(self, bound: BoundProvider, candidate: Candidate) -> ChatAnswer:
-        answer = await bound.chat(
-            self._call(candidate),
+        call = self._call(candidate)
+        if self._ask.operation == "count_tokens":
+            return await self._count_tokens(bound, call)
+        ask = bound.embed if self._ask.operation == "embeddings" else bound.chat
+        answer = await ask(
+            call,
             self._price(candidate),
             deadline_s=self._left_s(),
             on_attempt=self.attempts.append,
+            retry=not self._candidates,
         )
         self._service.circuits.succeeded(candidate.provider)
         return answer
+
+    async def _count_tokens(self, bound: BoundProvider, call: ChatCall) -> ChatAnswer:
+        """`{"input_tokens": n}`; estimated, and said to be, where the provider can't count."""
+        count = await bound.count_tokens(call, deadline_s=self._left_s(), on_attempt=self.attempts.append)
+        self.estimated = count is None
+        if count is None:
+            count = estimated_tokens(call.body)
+        return ChatAnswer(body=b'{"input_tokens":%d}' % count, outcome=ChatOutcome())
 
     # -- streamed -------------------------------------------------------------------------------------------
 
@@ -243,6 +263,7 @@ class ChatRun:
             self._price(candidate),
             deadline_s=self._left_s(),
             on_attempt=self.attempts.append,
+            retry=not self._candidates,
         )
         source = Source(stream, candidate)
         await source.first()
@@ -305,12 +326,15 @@ class ChatRun:
         return await self._service.registry.get(candidate.provider)
 
     def _call(self, candidate: Candidate) -> ChatCall:
-        return ChatCall(
+        self.call = ChatCall(
             body=self._ask.body,
             model=candidate.native_id,
             stream=self._ask.stream,
             include_usage=self._ask.include_usage,
+            dialect=self._ask.dialect,
+            headers=self._ask.headers,
         )
+        return self.call
 
     def _price(self, candidate: Candidate) -> Callable[[Usage], Decimal | None]:
         return lambda usage: price_usd(usage, candidate)

@@ -11,23 +11,30 @@ from headgate.domain.errors import HeadgateError
 from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage, cost_of
 from headgate.domain.money import nanousd, usd
 from headgate.ports import RateWindow
-from headgate.providers.base import ChatOutcome
-from headgate.services.route import Candidate
+from headgate.providers.base import ChatOutcome, Operation
+from headgate.providers.dialects.base import OPENAI_CHAT
+from headgate.services.route import Candidate, Wish
 
 RECORD_DAYS = 30
+_LONG_TEXT = 2_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatAsk:
-    """A caller's chat completion. body: the request in the OpenAI dialect. model: as the caller wrote it,
-    None for the default. provider: the slug that must serve it, where one was named.
+    """What a caller asks for. body: the request in its `dialect`. model: as the caller wrote it, None for the
+    default. provider: the slug that must serve it, where one was named. wish: how it is to be routed.
 
+    operation: `chat`, `embeddings` or `count_tokens`. headers: the caller's, for a provider of that dialect.
     keep_output: whether the answer is kept with the record (`/v2/generations`), or only its figures.
     """
 
     body: Mapping[str, Any]
     model: str | None
     provider: str | None = None
+    dialect: str = OPENAI_CHAT
+    operation: Operation = "chat"
+    wish: Wish = Wish()
+    headers: Mapping[str, str] = field(default_factory=dict)
     stream: bool = False
     include_usage: bool = False
     keep_output: bool = False
@@ -42,7 +49,7 @@ def running_record(generation_id: str, caller: Caller, ask: ChatAsk, now: dateti
         id=generation_id,
         owner=caller.user_id,
         key_id=caller.key_id,
-        type="text",
+        type="embedding" if ask.operation == "embeddings" else "text",
         status=GenerationStatus.RUNNING,
         created_at=now,
         started_at=now,
@@ -100,6 +107,23 @@ def _charged_nanousd(
         return None if price is None else nanousd(price)
     produced = status is GenerationStatus.SUCCEEDED or bool(outcome.text or outcome.tool_calls)
     return None if produced else 0
+
+
+def estimated_tokens(body: Mapping[str, Any]) -> int:
+    """Tokens of a request by rule of thumb: four characters of text each, 1,500 for a picture or file."""
+    return max(1, round(_weight(body)))
+
+
+def _weight(value: Any) -> float:
+    if isinstance(value, str):
+        return 1_500.0 if value.startswith("data:") or len(value) > _LONG_TEXT else len(value) / 4
+    if isinstance(value, Mapping):
+        if value.get("type") == "base64":
+            return 1_500.0
+        return sum(_weight(item) for item in value.values())
+    if isinstance(value, list):
+        return sum(_weight(item) for item in value)
+    return 1.0 if isinstance(value, int | float) else 0.0
 
 
 def rate_window(caller: Caller, now: datetime) -> RateWindow | None:

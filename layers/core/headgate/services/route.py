@@ -74,12 +74,16 @@ def find_candidates(routing: Routing, model: str, wish: Wish | None = None) -> l
     Raises NotFound (`model_not_found`, with close ids) when nothing has that name, NoRoute when what has it
     can't be called.
     """
-    considered = consider(routing, model, wish or Wish())
-    kept = [each.candidate for each in considered if each.kept]
-    if kept:
-        return kept
+    return kept(consider(routing, model, wish or Wish()), model)
+
+
+def kept(considered: list[Considered], model: str | None) -> list[Candidate]:
+    """The candidates to try, in order. Raises NoRoute, with every verdict, when there is none."""
+    found = [each.candidate for each in considered if each.kept]
+    if found:
+        return found
     raise NoRoute(
-        f"{model[:200]} can't be called now, or not as asked.",
+        f"{(model or 'The default model')[:200]} can't be called now, or not as asked.",
         members={"candidates": [considered_json(each) for each in considered]},
     )
 

@@ -1,6 +1,5 @@
 """Generating: OpenAI's chat completions, and Headgate's own generations."""
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -10,11 +9,12 @@ from starlette.responses import Response
 
 from headgate.domain.callers import Caller, Scope
 from headgate.domain.catalog import rfc3339
-from headgate.domain.errors import AccessDenied, FieldError, InvalidRequest, NotFound
+from headgate.domain.errors import AccessDenied, InvalidRequest, NotFound
 from headgate.domain.generation import GenerationRecord, GenerationStatus, Usage
 from headgate.domain.money import money_json
 from headgate.http import docs
 from headgate.http.access import caller_of_request, scoped
+from headgate.http.asks import chat_ask, embeddings_ask, messages_ask, responses_ask
 from headgate.http.body import parse, read_json
 from headgate.http.context import services_of
 from headgate.http.errors import Header
@@ -34,9 +34,42 @@ _FILTERS = ("status", "type", "project_id")
 @scoped(Scope.GENERATE)
 async def create_chat_completion(request: Request) -> Response:
     """OpenAI's chat completions, whole or streamed, by any provider of text."""
+    return await _serve(request, chat_ask(await read_json(request)))
+
+
+@router.post("/v1/responses", **docs.RESPONSES)
+@scoped(Scope.GENERATE)
+async def create_response(request: Request) -> Response:
+    """OpenAI's responses, whole or streamed, by any provider of text."""
+    return await _serve(request, responses_ask(await read_json(request)))
+
+
+@router.post("/v1/messages", **docs.MESSAGES)
+@scoped(Scope.GENERATE)
+async def create_message(request: Request) -> Response:
+    """Anthropic's messages, whole or streamed, by any provider of text."""
+    return await _serve(request, messages_ask(await read_json(request), request.headers))
+
+
+@router.post("/v1/messages/count_tokens", **docs.COUNT_TOKENS)
+@scoped(Scope.GENERATE)
+async def count_tokens(request: Request) -> Response:
+    """Tokens of a conversation in Anthropic's shape, as its provider counts; estimated where it can't."""
+    ask = messages_ask(await read_json(request), request.headers, counting=True)
+    return await _serve(request, ask)
+
+
+@router.post("/v1/embeddings", **docs.EMBEDDINGS)
+@scoped(Scope.GENERATE)
+async def create_embeddings(request: Request) -> Response:
+    """OpenAI's embeddings, by any provider that has them."""
+    return await _serve(request, embeddings_ask(await read_json(request)))
+
+
+async def _serve(request: Request, ask: ChatAsk) -> Response:
+    """One run, answered in the dialect in which it was asked."""
     services = services_of(request)
     caller = caller_of_request(request)
-    ask = chat_ask(await read_json(request))
     check_allowed(caller, ask.model)
     run = services.chat.run(caller, ask, request.state.timing.add)
     await run.prepare()
@@ -63,11 +96,9 @@ async def create_chat_completion(request: Request) -> Response:
 @scoped(Scope.GENERATE)
 async def create_generation(request: Request) -> Response:
     """One generation of any type; text is answered at once."""
-    from headgate.http.generation_request import GenerationRequest, ask_of  # noqa: PLC0415 - pydantic models
-
+    ask = await _generation_ask(request)
     services = services_of(request)
     caller = caller_of_request(request)
-    ask = ask_of(parse(GenerationRequest, await read_json(request)))
     check_allowed(caller, ask.model)
     run = services.chat.run(caller, ask, request.state.timing.add)
     await run.prepare()
@@ -80,6 +111,38 @@ async def create_generation(request: Request) -> Response:
     response = _json(generation_json(run.record))
     response.raw_headers.extend(run_headers(run))
     return response
+
+
+@router.post("/v2/generations/explain", **docs.EXPLAIN)
+@scoped(Scope.GENERATE)
+async def explain_generation(request: Request) -> Response:
+    """Every candidate, with why it was kept or rejected. Nothing is called, recorded or charged."""
+    ask = await _generation_ask(request)
+    explanation = await services_of(request).explain.explain(ask)
+    return _json(
+        {
+            "candidates": [
+                {
+                    "model": row.candidate.id,
+                    "provider": row.candidate.provider,
+                    "connection_id": None,
+                    "kept": row.kept,
+                    "reasons": row.reasons,
+                    "estimated_cost": _money(row.estimated_nanousd),
+                    "health": row.health.value,
+                    "latency_ms": row.latency_ms,
+                }
+                for row in explanation
+            ],
+            "strategy": ask.wish.strategy,
+        }
+    )
+
+
+async def _generation_ask(request: Request) -> ChatAsk:
+    from headgate.http.generation_request import GenerationRequest, ask_of  # noqa: PLC0415 - pydantic models
+
+    return ask_of(parse(GenerationRequest, await read_json(request)))
 
 
 @router.get("/v2/generations/{generation_id}", **docs.GENERATION)
@@ -108,52 +171,6 @@ async def list_generations(request: Request) -> Response:
     return _json({"data": [generation_json(record) for record in found], "next_cursor": next_cursor})
 
 
-def chat_ask(body: Mapping[str, Any]) -> ChatAsk:
-    """A chat completion's body, checked as far as routing needs. Raises InvalidRequest naming each field."""
-    errors = [*_model_errors(body), *_message_errors(body.get("messages"))]
-    stream = body.get("stream")
-    if stream is not None and not isinstance(stream, bool):
-        errors.append(FieldError("stream", "must be true or false."))
-    options = body.get("stream_options")
-    if options is not None and not isinstance(options, dict):
-        errors.append(FieldError("stream_options", "must be an object."))
-    elif options is not None and not isinstance(options.get("include_usage", False), bool | None):
-        errors.append(FieldError("stream_options.include_usage", "must be true or false."))
-    if errors:
-        raise InvalidRequest("; ".join(f"{e.field}: {e.message}" for e in errors[:5]), errors=errors)
-    return ChatAsk(
-        body=body,
-        model=body["model"].strip(),
-        stream=bool(stream),
-        include_usage=bool(options and options.get("include_usage")),
-    )
-
-
-def _model_errors(body: Mapping[str, Any]) -> list[FieldError]:
-    model = body.get("model")
-    if model is None:
-        return [FieldError("model", "is needed: an id of GET /v1/models.")]
-    if not isinstance(model, str) or not model.strip() or len(model) > 1000:
-        return [FieldError("model", "must be a model's id.")]
-    if not model.strip().isprintable():
-        return [FieldError("model", "must not hold control characters.")]
-    return []
-
-
-def _message_errors(messages: Any) -> list[FieldError]:
-    if messages is None:
-        return [FieldError("messages", "is needed: a list of messages.")]
-    if not isinstance(messages, list) or not messages:
-        return [FieldError("messages", "must be a list with at least one message.")]
-    errors = []
-    for index, message in enumerate(messages):
-        if not isinstance(message, dict):
-            errors.append(FieldError(f"messages[{index}]", "must be an object."))
-        elif not isinstance(message.get("role"), str):
-            errors.append(FieldError(f"messages[{index}].role", "is needed."))
-    return errors
-
-
 def check_allowed(caller: Caller, model: str | None) -> None:
     """Raises AccessDenied when the caller's key is bound to other models."""
     if caller.allowed_models is None:
@@ -172,6 +189,11 @@ def run_headers(run: ChatRun) -> list[Header]:
         headers.append((b"x-headgate-provider", run.served.provider.encode()))
         headers.append((b"x-headgate-model-served", quote(run.served.id, safe=_PLAIN).encode()))
     headers.append((b"x-headgate-attempts", str(run.attempt_count).encode()))
+    if run.call is not None and run.call.dropped:
+        names = ", ".join(dict.fromkeys(run.call.dropped))
+        headers.append((b"x-headgate-dropped-fields", quote(names, safe=_PLAIN).encode()))
+    if run.estimated:
+        headers.append((b"x-headgate-estimated", b"true"))
     return headers
 
 

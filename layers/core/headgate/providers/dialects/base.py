@@ -5,15 +5,31 @@ front reads the request into a `Conversation`, a back writes it for the provider
 events, and the front writes those for the client. Pure: bytes and values, no I/O.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from headgate.domain.conversation import Answer, AnswerEvent, Conversation
-from headgate.domain.errors import FieldError, HeadgateError, InvalidRequest
+from headgate.domain.errors import CannotCarry, HeadgateError
 from headgate.domain.generation import Usage
 from headgate.providers.base import ChatAnswer, ChatCall, ChatStreamReader, PriceUsage
+
+__all__ = [
+    "ANTHROPIC_MESSAGES",
+    "BEDROCK_CONVERSE",
+    "GEMINI",
+    "OPENAI_CHAT",
+    "OPENAI_RESPONSES",
+    "AnswerContext",
+    "BackDialect",
+    "CannotCarry",
+    "EventReader",
+    "EventWriter",
+    "FrontDialect",
+]
 
 OPENAI_CHAT = "openai-chat"
 OPENAI_RESPONSES = "openai-responses"
@@ -22,32 +38,23 @@ GEMINI = "gemini"
 BEDROCK_CONVERSE = "bedrock-converse"
 
 
-class CannotCarry(InvalidRequest):
-    """A field of the request which this candidate's dialect can't say, though it would change the answer.
-
-    Another candidate may be able to, so failover goes on; if none is, the caller learns the field's name.
-    """
-
-    @property
-    def failover(self) -> bool:
-        return True
-
-    @classmethod
-    def field(cls, name: str, why: str) -> "CannotCarry":
-        return cls(f"{name}: {why}", errors=(FieldError(name, why),))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerContext:
     """What reading or writing one answer needs. judge: what an error inside a 200 means.
 
-    read_usage: the provider's usage object in our convention, where it counts in a way of its own.
+    read_usage: the provider's usage object in our convention, where it counts in a way of its own. created:
+    seconds since 1970, for dialects that tell when an answer began.
     """
 
     call: ChatCall
     price: PriceUsage
     judge: Callable[[Any], HeadgateError]
     read_usage: Callable[[Mapping[str, Any]], Usage | None] | None = None
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def cost_of(self, usage: Usage) -> Decimal | None:
+        """Dollars for `usage.cost`: what the provider says it cost, else what it costs the caller."""
+        return usage.cost_usd if usage.cost_usd is not None else self.price(usage)
 
     def usage_of(self, usage: Mapping[str, Any], usual: Callable[[Mapping[str, Any]], Usage]) -> Usage:
         """The usage as this provider counts, else as the dialect usually does."""

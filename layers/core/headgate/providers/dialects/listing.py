@@ -54,7 +54,7 @@ def read_object(value: Any) -> Mapping[str, Any]:
 
 
 def _is_finite(value: float | Decimal) -> bool:
-    return value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
+    return value.is_finite() if isinstance(value, Decimal) else isinstance(value, int) or math.isfinite(value)
 
 
 def read_tokens(value: Any) -> int | None:
@@ -85,7 +85,7 @@ def read_moment(value: Any) -> datetime | None:
     """Unix seconds or milliseconds, or ISO 8601; None for zero and for what lies outside 2000–2100."""
     if isinstance(value, str):
         return _parse_iso(value)
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not _is_finite(value):
         return None
     seconds = value / 1000 if value > 100_000_000_000 else value
     return datetime.fromtimestamp(float(seconds), UTC) if _EARLIEST <= seconds <= _LATEST else None

@@ -7,6 +7,7 @@ a `spec`, and overrides the hooks where it differs: `models_query`, `gateway_fie
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -15,7 +16,14 @@ from headgate.domain.catalog import ModelInfo
 from headgate.domain.errors import HeadgateError, ProviderFailed
 from headgate.domain.generation import Usage
 from headgate.ports import WireRequest
-from headgate.providers.base import ModelPage, ProviderConfig
+from headgate.providers.base import (
+    ChatAnswer,
+    ChatCall,
+    ChatOutcome,
+    ModelPage,
+    PriceUsage,
+    ProviderConfig,
+)
 from headgate.providers.dialects import listing, openai_answers, openai_errors
 from headgate.providers.dialects.base import BackDialect
 from headgate.providers.dialects.canonical import canonical_id
@@ -149,6 +157,40 @@ class OpenAICompatible(DialectProvider):
             idempotent=True,
             guarded=config.guarded,
         )
+
+    # -- embeddings ---------------------------------------------------------------------------------------
+
+    def build_embeddings(self, call: ChatCall, config: ProviderConfig) -> WireRequest:
+        """The caller's body with the provider's own model id; unknown fields stay."""
+        if self.spec.embeddings_path is None:
+            return super().build_embeddings(call, config)
+        body = {key: value for key, value in call.body.items() if key not in self.gateway_fields}
+        body["model"] = call.model
+        return WireRequest(
+            method="POST",
+            url=f"{self.base_url(config)}{self.spec.embeddings_path}",
+            headers=self.headers(config) | {"content-type": "application/json"},
+            body=openai_answers.write_json(body),
+            guarded=config.guarded,
+        )
+
+    def parse_embeddings(self, call: ChatCall, body: bytes, price: PriceUsage) -> ChatAnswer:
+        """As it came, but for `usage.cost`."""
+        del call
+        body = openai_answers.trim(body)
+        answer = openai_answers.read_answer(body)
+        if answer.get("error"):
+            raise self.judge_inside(answer)
+        if not isinstance(answer.get("data"), list):
+            raise openai_answers.malformed("has no embeddings")
+        usage, reported = None, answer.get("usage")
+        if isinstance(reported, Mapping):
+            usage = self.read_usage(openai_answers.exact_usage(body, reported))
+            usage = replace(usage, output_tokens=usage.output_tokens or 0)
+            cost_usd = price(usage) if reported.get("cost") is None else None
+            if cost_usd is not None:
+                body = openai_answers.add_cost(body, reported, cost_usd)
+        return ChatAnswer(body=body, outcome=ChatOutcome(usage=usage))
 
     # -- errors -------------------------------------------------------------------------------------------
 
