@@ -49,7 +49,7 @@ class ProviderSpec:
     models_path: str | None = "/models"
     key_check_path: str | None = None
     embeddings_path: str | None = None
-    auth: Literal["bearer", "x-api-key", "none"] = "bearer"
+    auth: Literal["bearer", "x-api-key", "x-goog-api-key", "none"] = "bearer"
     key_required: bool = True
     default_headers: Mapping[str, str] = field(default_factory=dict)
     rate_limit: RateLimit | None = None
@@ -215,8 +215,8 @@ class Provider(ABC):
         headers: dict[str, str | Secret] = {"accept": "application/json", **self.spec.default_headers}
         if config.api_key is not None and self.spec.auth == "bearer":
             headers["authorization"] = Secret(f"Bearer {config.api_key.reveal()}")
-        elif config.api_key is not None and self.spec.auth == "x-api-key":
-            headers["x-api-key"] = config.api_key
+        elif config.api_key is not None and self.spec.auth != "none":
+            headers[self.spec.auth] = config.api_key
         return headers
 
     def transport(self) -> HttpTransport | None:

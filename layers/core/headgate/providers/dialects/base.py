@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from headgate.domain.conversation import Answer, AnswerEvent, Conversation
-from headgate.domain.errors import CannotCarry, HeadgateError
+from headgate.domain.errors import CannotCarry, GatewayFault, HeadgateError
 from headgate.domain.generation import Usage
 from headgate.providers.base import ChatAnswer, ChatCall, ChatStreamReader, PriceUsage
 
@@ -118,9 +118,12 @@ class BackDialect(ABC):
     def path(self, call: ChatCall) -> str:
         """Relative to the provider's base URL."""
 
-    @abstractmethod
     def hand_request(self, call: ChatCall) -> dict[str, Any]:
-        """The caller's body in this same dialect, with the native model id, and usage asked for."""
+        """The caller's body in this same dialect, with the native model id, and usage asked for.
+
+        This and the other two are left out by a dialect that no client speaks.
+        """
+        raise self._unspoken(call)
 
     @abstractmethod
     def write_request(self, conversation: Conversation, call: ChatCall) -> dict[str, Any]:
@@ -130,13 +133,14 @@ class BackDialect(ABC):
         name is added to `call.dropped`.
         """
 
-    @abstractmethod
     def hand_answer(self, body: bytes, context: AnswerContext) -> ChatAnswer:
         """JSON-equal to the provider's, but for `usage.cost`. Raises what an error inside the 200 means."""
+        del body
+        raise self._unspoken(context.call)
 
-    @abstractmethod
     def hand_stream(self, context: AnswerContext) -> ChatStreamReader:
         """Events byte-equal to the provider's, but for usage."""
+        raise self._unspoken(context.call)
 
     @abstractmethod
     def read_answer(self, body: bytes, context: AnswerContext) -> list[AnswerEvent]:
@@ -144,3 +148,6 @@ class BackDialect(ABC):
 
     @abstractmethod
     def read_stream(self, context: AnswerContext) -> EventReader: ...
+
+    def _unspoken(self, call: ChatCall) -> GatewayFault:
+        return GatewayFault(f"The gateway can't hand a {call.dialect} request through to {self.name}.")
