@@ -1,48 +1,82 @@
 """What API Gateway sends where, and how the answers come back."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from dev.template import Route, Stack
-
-PREFIXES = {
-    "models": {"/v1/models", "/v2/models"},
-    "generations": {"/v1/chat", "/v2/generations"},
-    "accounts": {"/v2/keys"},
-    "health": {"/v2/providers", "/healthz", "/openapi.json"},
-}
-"""The contract's paths by function, without their twins under /api. Whatever is below belongs to them too."""
-
-LEAVES = {"/healthz", "/openapi.json"}
-"""Nothing is below these, and they have no twin."""
+from headgate.http.app import create_api, routes_of
+from headgate.http.openapi import ROUTERS
 
 STREAMED = {"models", "generations"}
 GREEDY = "/{proxy+}"
-
-
-def _expected(prefixes: set[str]) -> set[str]:
-    paths = set()
-    for prefix in prefixes:
-        twins = set() if prefix in LEAVES else {f"/api{prefix}"}
-        if prefix == "/v2/models":
-            twins.add("/api/models")
-        for path in {prefix, *twins}:
-            paths |= {path} if prefix in LEAVES else {path, path + GREEDY}
-    return paths
+WITHOUT_TWIN = {"/healthz", "/openapi.json"}
 
 
 def _routes(stack: Stack) -> list[tuple[str, Route]]:
     return [(function.name, route) for function in stack.functions for route in function.routes]
 
 
-@pytest.mark.parametrize("function", PREFIXES)
-def test_a_function_has_its_paths_their_twins_under_api_and_all_below(stack: Stack, function: str) -> None:
-    expected = _expected(PREFIXES[function])
-    paths = {route.path for route in stack.function(function).routes}
-    # There is nothing at /v1/chat itself.
-    assert paths == expected - {"/v1/chat", "/api/v1/chat"}
+def _samples(function: str) -> set[str]:
+    """A path for each route that the function's code serves."""
+    app = create_api([ROUTERS[function]], None)
+    paths = {route.path_format for route in routes_of(app)} - (
+        {"/healthz"} if function != "health" else set()
+    )
+    return {re.sub(r"\{\w+\}", "x", path) for path in paths}
+
+
+def _names(path: str) -> set[str]:
+    """All that a caller may call a path."""
+    if path in WITHOUT_TWIN:
+        return {path}
+    short = {path.replace("/v2/", "/api/", 1)} if path.startswith("/v2/models") else set()
+    return {path, f"/api{path}", *short}
+
+
+def _serves(template_path: str, path: str) -> bool:
+    if template_path.endswith(GREEDY):
+        return path.startswith(template_path.removesuffix("{proxy+}")) and not path.endswith("/")
+    return path == template_path
+
+
+def _owner(stack: Stack, path: str) -> str | None:
+    """Whom API Gateway sends a path to: the whole path's own route, else the longest greedy one."""
+    matching = [(route.path, name) for name, route in _routes(stack) if _serves(route.path, path)]
+    return max(matching, key=lambda found: (GREEDY not in found[0], len(found[0])), default=(None, None))[1]
+
+
+@pytest.mark.parametrize("function", ROUTERS)
+def test_whatever_a_function_serves_reaches_it_by_each_of_its_names(stack: Stack, function: str) -> None:
+    samples = _samples(function)
+    assert samples
+    for path in samples:
+        for name in _names(path):
+            assert _owner(stack, name) == function, name
+
+
+@pytest.mark.parametrize("function", ROUTERS)
+def test_nothing_is_routed_that_a_function_does_not_serve(stack: Stack, function: str) -> None:
+    served = {name for path in _samples(function) for name in _names(path)}
+    for route in stack.function(function).routes:
+        assert any(_serves(route.path, path) for path in served), route.path
+
+
+def test_the_contract_has_its_paths(stack: Stack) -> None:
+    owners = {
+        "/v1/models": "models",
+        "/api/models": "models",
+        "/api/v2/models/openrouter/openai/gpt-4o-mini": "models",
+        "/v1/chat/completions": "generations",
+        "/api/v2/generations": "generations",
+        "/v2/keys": "accounts",
+        "/v2/providers/health": "health",
+        "/healthz": "health",
+        "/openapi.json": "health",
+    }
+    assert {path: _owner(stack, path) for path in owners} == owners
 
 
 def test_no_path_belongs_to_two_functions(stack: Stack) -> None:
