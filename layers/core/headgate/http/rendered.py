@@ -14,15 +14,15 @@ VARY = "Authorization, X-Api-Key, X-Provider-Key, Accept-Encoding"
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A body, plain and compressed, and its weak validator."""
+    """A body, its weak validator, and its compressed form where it is kept for more than one answer."""
 
     etag: str
     plain: bytes
-    gzipped: bytes
+    gzipped: bytes | None = None
 
     @property
     def size(self) -> int:
-        return len(self.plain) + len(self.gzipped)
+        return len(self.plain) + len(self.gzipped or b"")
 
     def response(self, *, if_none_match: str | None, gzip_ok: bool) -> Response:
         """304 when the client has it, else the bytes as it takes them."""
@@ -30,13 +30,28 @@ class Rendered:
         if if_none_match is not None and matches(if_none_match, self.etag):
             return Response(status_code=304, headers=headers)
         headers["content-type"] = "application/json"
-        if gzip_ok:
-            headers["content-encoding"] = "gzip"
-        return Response(self.gzipped if gzip_ok else self.plain, headers=headers)
+        if not gzip_ok:
+            return Response(self.plain, headers=headers)
+        headers["content-encoding"] = "gzip"
+        return Response(self.gzipped or _gzip(self.plain), headers=headers)
 
 
 def rendered(body: bytes, etag: str) -> Rendered:
-    return Rendered(etag=etag, plain=body, gzipped=gzip.compress(body, compresslevel=5, mtime=0))
+    """To be kept: compressed once, for everyone who asks."""
+    return Rendered(etag=etag, plain=body, gzipped=_gzip(body))
+
+
+def _gzip(body: bytes) -> bytes:
+    return gzip.compress(body, compresslevel=5, mtime=0)
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether the header allows it; `gzip;q=0` does not (RFC 9110 §12.5.3)."""
+    for part in accept_encoding.lower().split(","):
+        coding, _, weight = part.partition(";")
+        if coding.strip() in ("gzip", "x-gzip", "*"):
+            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
 
 
 def weak_etag(*parts: str) -> str:

@@ -16,7 +16,15 @@ from headgate.http.access import caller_of_request, scoped
 from headgate.http.context import Services, services_of
 from headgate.http.model_json import endpoint_json, model_json, openai_model_json
 from headgate.http.model_query import read_query
-from headgate.http.rendered import CACHE_CONTROL, VARY, RenderCache, Rendered, rendered, weak_etag
+from headgate.http.rendered import (
+    CACHE_CONTROL,
+    VARY,
+    RenderCache,
+    Rendered,
+    accepts_gzip,
+    rendered,
+    weak_etag,
+)
 from headgate.providers.registry import canonical_slug
 from headgate.services.catalog import CatalogView
 from headgate.services.list_models import ModelList, ModelQuery
@@ -86,11 +94,13 @@ async def list_models(request: Request) -> Response:
     query = _with_slugs(query)
     page = await services.models.page(query, view=view)
     etag = _list_etag(page, query)
-    entry = rendered(_list_body(services, page, query, cache_hit=True), etag)
+    body = _list_body(services, page, query)
     if not force and query.cursor is None:
+        entry = rendered(orjson.dumps(body), etag)
         _cache(request).put(("v2", view.serial, query_string, camel), entry)
-    if seen is None or force:
-        entry = rendered(_list_body(services, page, query, cache_hit=False), etag)
+    if entry is None or seen is None:
+        body["metadata"]["cache_hit"] = seen is not None and not force
+        entry = Rendered(etag, orjson.dumps(body))
     return _respond(request, entry)
 
 
@@ -118,10 +128,9 @@ async def get_model(request: Request, model_id: str) -> Response:
         "offers": offers,
         "alternatives": [m.id for m in cheaper_alternatives(model, view, now)],
     }
-    entry = rendered(
-        orjson.dumps(body), weak_etag("v2-model", model.id, view.versions, _statuses(view, None))
-    )
-    return _respond(request, entry)
+    latencies = ",".join(str(offer["latency_ms"]) for offer in offers)
+    etag = weak_etag("v2-model", model.id, view.versions, _statuses(view), latencies, str(view.hour))
+    return _respond(request, Rendered(etag, orjson.dumps(body)))
 
 
 def cheaper_alternatives(model: ModelInfo, view: CatalogView, now: datetime) -> list[ModelInfo]:
@@ -158,18 +167,18 @@ def find_model(view: CatalogView, name: str) -> ModelInfo:
     raise not_found(view, name)
 
 
-def _list_body(services: Services, page: ModelList, query: ModelQuery, *, cache_hit: bool) -> bytes:
+def _list_body(services: Services, page: ModelList, query: ModelQuery) -> dict[str, Any]:
+    """The answer as it is served from memory: `cache_hit` says so."""
     view, now = page.view, services.clock.now()
     names = services.providers.names()
-    body = {
+    return {
         "models": [model_json(model, view, now, names) for model in page.models],
-        "metadata": _metadata(services, page, query, cache_hit=cache_hit),
+        "metadata": _metadata(services, page, query),
         "next_cursor": page.next_cursor,
     }
-    return orjson.dumps(body)
 
 
-def _metadata(services: Services, page: ModelList, query: ModelQuery, *, cache_hit: bool) -> dict[str, Any]:
+def _metadata(services: Services, page: ModelList, query: ModelQuery) -> dict[str, Any]:
     view = page.view
     covered = {s: h for s, h in view.heads.items() if not query.providers or s in query.providers}
     fetched = [head.fetched_at for head in covered.values() if head.fetched_at is not None]
@@ -188,7 +197,7 @@ def _metadata(services: Services, page: ModelList, query: ModelQuery, *, cache_h
     return {
         "last_updated": rfc3339(max(fetched, default=None)),
         "total_models": page.total,
-        "cache_hit": cache_hit,
+        "cache_hit": True,
         "stale": bool(view.stale & covered.keys()),
         "user_provided_keys": [],
         "default_models": services.models.defaults(view),
@@ -199,13 +208,16 @@ def _metadata(services: Services, page: ModelList, query: ModelQuery, *, cache_h
 def _list_etag(page: ModelList, query: ModelQuery) -> str:
     view = page.view
     place = f"{query.limit}/{query.cursor}"
-    return weak_etag("v2", view.versions, query.fingerprint(), place, _statuses(view, query), str(view.hour))
+    stale = str(bool(view.stale & (query.providers or view.heads.keys())))
+    return weak_etag("v2", view.versions, query.fingerprint(), place, _statuses(view), stale, str(view.hour))
 
 
-def _statuses(view: CatalogView, query: ModelQuery | None) -> str:
-    """What a client sees of the providers' state, without the times of the checks."""
-    slugs = [s for s in sorted(view.heads) if query is None or not query.providers or s in query.providers]
-    return ",".join(f"{s}:{view.status_of(s).value}:{s in view.stale}" for s in slugs)
+def _statuses(view: CatalogView) -> str:
+    """What a client sees of the providers' state, without the times of the checks. Of all of them: which
+    models are the defaults depends on providers that the query does not cover."""
+    return "\n".join(
+        f"{s}:{view.status_of(s).value}:{h.error}:{h.dropped}" for s, h in sorted(view.heads.items())
+    )
 
 
 def _cache(request: Request) -> RenderCache:
@@ -219,7 +231,8 @@ def _cache(request: Request) -> RenderCache:
 def _respond(request: Request, entry: Rendered) -> Response:
     headers = request.headers
     return entry.response(
-        if_none_match=headers.get("if-none-match"), gzip_ok="gzip" in headers.get("accept-encoding", "")
+        if_none_match=headers.get("if-none-match"),
+        gzip_ok=accepts_gzip(headers.get("accept-encoding", "")),
     )
 
 
