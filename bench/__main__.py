@@ -10,6 +10,7 @@ joins the same rounds with --target, when it was started before with the mock as
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     if not sys.platform.startswith("linux"):
         print("bench reads /proc and pins processes to processors: it needs Linux.", file=sys.stderr)
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     began_s, failed = time.monotonic(), 0
     _show([describe()])
     for part in given.only:
