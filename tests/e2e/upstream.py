@@ -273,9 +273,13 @@ class _Performance:
 
     async def perform(self, script: Sequence[Step]) -> bool:
         """Whether the connection can serve another request."""
-        for step in script:
-            if not await self._step(step):
-                return False
+        try:
+            for step in script:
+                if not await self._step(step):
+                    return False
+        except OSError:
+            self._call.gone.set()
+            return False
         return True
 
     async def _step(self, step: Step) -> bool:
