@@ -150,7 +150,9 @@ class Thinking:
 class Conversation:
     """A request for the next turn. None is «not said». `system` messages are among `messages`, in place.
 
-    extras: fields of the caller's dialect that have no place here, by name.
+    extras: fields of the caller's dialect that have no place here, by name. A path with an index
+    (`messages[2].content[0]`) is a part that no back can say: it is refused. A path without
+    (`messages[].content[].citations`) is a detail that every back leaves out, by that name.
     """
 
     messages: tuple[Message, ...]

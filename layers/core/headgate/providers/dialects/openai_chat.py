@@ -8,7 +8,13 @@ from typing import Any
 
 from headgate.domain.conversation import Answer, AnswerEvent, Conversation
 from headgate.providers.base import ChatAnswer, ChatCall, ChatStreamReader
-from headgate.providers.dialects import openai_answers
+from headgate.providers.dialects import (
+    openai_answers,
+    openai_chat_answers,
+    openai_chat_body,
+    openai_chat_events,
+    openai_chat_request,
+)
 from headgate.providers.dialects.base import (
     OPENAI_CHAT,
     AnswerContext,
@@ -17,13 +23,17 @@ from headgate.providers.dialects.base import (
     EventWriter,
     FrontDialect,
 )
+from headgate.providers.dialects.openai_chat_traits import ChatTraits
 from headgate.providers.dialects.openai_stream import OpenAIStreamReader, StreamRules
 
 
 class OpenAIChat(FrontDialect, BackDialect):
-    """Chat completions, on both sides."""
+    """Chat completions, on both sides. traits: how the server at the back differs from the plainest one."""
 
     name = OPENAI_CHAT
+
+    def __init__(self, traits: ChatTraits | None = None) -> None:
+        self.traits = traits or ChatTraits()
 
     def path(self, call: ChatCall) -> str:
         del call
@@ -47,14 +57,7 @@ class OpenAIChat(FrontDialect, BackDialect):
         """The body as it came, but for `usage.cost`, which is added where it is known and not there yet."""
         body = openai_answers.trim(body)
         answer = openai_answers.read_answer(body)
-        if answer.get("error"):
-            raise context.judge(answer)
-        choices = answer.get("choices")
-        if not isinstance(choices, list) or not choices or not all(isinstance(c, dict) for c in choices):
-            raise openai_answers.malformed("has no choices")
-        for choice in choices:
-            if choice.get("error") or choice.get("finish_reason") == "error":
-                raise context.judge(choice)
+        choices = openai_chat_events.choices_of(answer, context)
         usage, reported = None, answer.get("usage")
         if isinstance(reported, Mapping):
             usage = context.usage_of(openai_answers.exact_usage(body, reported), openai_answers.read_usage)
@@ -77,19 +80,19 @@ class OpenAIChat(FrontDialect, BackDialect):
     # -- translated ---------------------------------------------------------------------------------------
 
     def read_request(self, body: Mapping[str, Any]) -> Conversation:
-        raise NotImplementedError
+        return openai_chat_request.read_request(body)
 
     def write_request(self, conversation: Conversation, call: ChatCall) -> dict[str, Any]:
-        raise NotImplementedError
+        return openai_chat_body.write_request(conversation, call, self.traits)
 
     def read_answer(self, body: bytes, context: AnswerContext) -> list[AnswerEvent]:
-        raise NotImplementedError
+        return openai_chat_events.read_answer(body, context)
 
     def read_stream(self, context: AnswerContext) -> EventReader:
-        raise NotImplementedError
+        return openai_chat_events.ChunkReader(context)
 
     def write_answer(self, answer: Answer, context: AnswerContext) -> bytes:
-        raise NotImplementedError
+        return openai_chat_answers.write_answer(answer, context)
 
     def stream_writer(self, context: AnswerContext) -> EventWriter:
-        raise NotImplementedError
+        return openai_chat_answers.ChunkWriter(context)

@@ -31,7 +31,7 @@ from headgate.providers.dialects.base import (
     EventWriter,
     FrontDialect,
 )
-from headgate.providers.dialects.openai_answers import write_json
+from headgate.providers.dialects.openai_answers import well_formed, write_json
 
 GATEWAY_FIELDS = frozenset({"models", "provider", "routing", "cache"})
 """Fields of a request that Headgate itself consumes; no provider gets them unless it says so."""
@@ -186,4 +186,5 @@ def outcome_of(answer: Answer) -> ChatOutcome:
         for call in answer.tool_calls
     )
     reason = openai_reason(answer.finish.reason) if answer.finish is not None else None
-    return ChatOutcome(text=answer.text, tool_calls=calls, finish_reason=reason, usage=answer.usage)
+    text = well_formed(answer.text)
+    return ChatOutcome(text=text, tool_calls=calls, finish_reason=reason, usage=answer.usage)
