@@ -15,26 +15,13 @@ from headgate.bootstrap import HttpFunction
 from headgate.domain import callers
 from headgate.domain.callers import KeyLimits
 from headgate.domain.catalog import ModelInfo
+from headgate.http.app import routes_of
 from headgate.services.manage_keys import ALL_SCOPES, KeyManager
 from tests.support.bench import Bench
 
 FUNCTIONS: Mapping[str, HttpFunction] = {
     each.function.name: each.function for each in (accounts, generations, health, models)
 }
-_PREFIXES = {
-    "models": ("/v1/models", "/v2/models"),
-    "generations": ("/v1/chat", "/v2/generations"),
-    "accounts": ("/v2/keys",),
-}
-
-
-def function_of(path: str) -> HttpFunction:
-    """Where the template sends a path; what no prefix claims goes to `health`."""
-    plain = "/v2" + path[4:] if path.startswith("/api/models") else path.removeprefix("/api")
-    for name, prefixes in _PREFIXES.items():
-        if plain.startswith(prefixes):
-            return FUNCTIONS[name]
-    return FUNCTIONS["health"]
 
 
 def api_of(function: HttpFunction) -> FastAPI:
@@ -42,6 +29,15 @@ def api_of(function: HttpFunction) -> FastAPI:
     api = function.app.app
     assert isinstance(api, FastAPI)
     return api
+
+
+def function_of(path: str) -> HttpFunction:
+    """The function that serves a path, by any of its names; `health` for what none serves."""
+    plain = "/v2" + path[4:] if path.startswith("/api/models") else path.removeprefix("/api")
+    for function in FUNCTIONS.values():
+        if any(route.path_regex.match(plain) for route in routes_of(api_of(function))):
+            return function
+    return FUNCTIONS["health"]
 
 
 async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
