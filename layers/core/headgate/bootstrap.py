@@ -279,7 +279,9 @@ class Container:
         return KeyManager(self.accounts, self.clock, self.log)
 
     async def warm(self) -> None:
-        """Makes, before the first request, the clients that every request needs."""
+        """Makes and imports, before the first request, what every request needs."""
+        if self.settings.function == "generations":
+            _ = self.chat, self.transport
         if self._adapters is None:
             await self.aws.warm("dynamodb")
 
