@@ -3,7 +3,6 @@
 from typing import Any
 
 from headgate.aws.streams import records_of
-
 from headgate.bootstrap import Container, EventFunction
 
 
