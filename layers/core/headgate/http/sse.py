@@ -144,6 +144,7 @@ class EventStreamResponse(Response):
         self._timer = self._loop.call_at(due_s, self._on_timer)
 
     async def _ping(self) -> None:
-        await self._start()
+        if not self._done:
+            await self._start()
         if not self._done:
             await self._write(PING)
