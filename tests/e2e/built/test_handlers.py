@@ -31,6 +31,7 @@ HTTP: dict[str, dict[str, int]] = {
         "list": 200,
         "unknown": 404,
         "malformed": 400,
+        "messages-count-tokens": 200,
     },
     "accounts": {"create-key": 201, "list-keys": 200, "delete-key-unknown": 404},
     "health": {
