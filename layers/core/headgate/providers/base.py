@@ -6,7 +6,7 @@ the same name. `build_*` turns our values into a wire request, `parse_*` turns w
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
@@ -38,7 +38,9 @@ class ProviderSpec:
     base_url: what that vendor's SDK calls base URL. models_path, key_check_path, embeddings_path: relative to
     it; None where there is none. auth: how the key is sent. key_required: false where a server may need none.
     modalities: what it can make, before its list is read. features: names shown in provider listings.
-    sends_stream_options: whether `stream_options.include_usage` may be sent to it.
+    sends_stream_options: whether `stream_options.include_usage` may be sent to it. list_optional: a 404 says
+    that this server has no list, and is no failure. list_ttl_s: how long a list is good where asking for one
+    costs something (it wakes a machine): it is then asked for no sooner, and never by a health check.
     """
 
     slug: str
@@ -58,6 +60,8 @@ class ProviderSpec:
     features: tuple[str, ...] = ()
     asynchronous: bool = False
     sends_stream_options: bool = True
+    list_optional: bool = False
+    list_ttl_s: float | None = None
 
     @property
     def key_name(self) -> str:
@@ -88,12 +92,14 @@ class ProviderConfig:
 class ModelPage:
     """One page of a provider's list. `dropped` says, per unreadable entry, why it was left out.
 
-    next_page: what `build_list_models` takes for the page after this one.
+    next_page: what `build_list_models` takes for the page after this one. details: what more there is to ask
+    about these models, each in words of the provider's own that `build_detail` takes.
     """
 
     models: tuple[ModelInfo, ...]
     dropped: tuple[str, ...] = ()
     next_page: str | None = None
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +239,19 @@ class Provider(ABC):
     def parse_list_models(self, body: bytes) -> ModelPage:
         """Raises ProviderFailed (`provider_protocol`) when it is no list at all; a bad entry is dropped."""
 
+    def build_detail(self, config: ProviderConfig, detail: str) -> WireRequest | None:
+        """The request for one of a page's `details`. If it fails, the list is there without what it tells."""
+        del config, detail
+        return None
+
+    def parse_detail(self, detail: str, body: bytes, models: Mapping[str, ModelInfo]) -> Iterable[ModelInfo]:
+        """Models of the list, by id in `models`, with what this answer adds to them.
+
+        Raises ProviderFailed (`provider_protocol`) for an answer that can't be read.
+        """
+        del detail, body, models
+        return ()
+
     # -- key check ----------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -279,6 +298,16 @@ class Provider(ABC):
         """Tokens of the input."""
         del body
         raise ProviderFailed("It counts no tokens.", code="provider_protocol", provider=self.spec.slug)
+
+    # -- redirects ----------------------------------------------------------------------------------------
+
+    def follow(self, request: WireRequest, headers: Mapping[str, str]) -> WireRequest | None:
+        """The GET that a 303 to `request` asks for, where this provider answers so on purpose.
+
+        None, the default, makes it a failure. Whatever is returned, the sender goes to no other origin.
+        """
+        del request, headers
+        return None
 
     # -- errors -------------------------------------------------------------------------------------------
 

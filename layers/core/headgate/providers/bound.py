@@ -10,7 +10,9 @@ from difflib import get_close_matches
 from headgate.domain.catalog import ModelInfo, merge_models
 from headgate.domain.errors import HeadgateError, NotFound, ProviderFailed
 from headgate.domain.retry import RetryPolicy
+from headgate.domain.secret import Secret
 from headgate.ports import Clock, HttpTransport, WireResponse
+from headgate.providers._details import ask_details
 from headgate.providers.base import (
     ChatAnswer,
     ChatCall,
@@ -27,6 +29,8 @@ from headgate.providers.sending import OnAttempt, Run, Sender, Sleep
 MAX_PAGES = 100
 """Of a model list; one that goes on is cut there and said to be partial."""
 LIST_DEADLINE_S = 60.0
+WAKING_LIST_DEADLINE_S = 110.0
+"""Of a list whose server has to be woken for it."""
 KEY_CHECK_DEADLINE_S = 20.0
 CHAT_DEADLINE_S = 840.0
 DRAIN_TIMEOUT_S = 0.1
@@ -71,7 +75,6 @@ class BoundProvider:
         policy = policy or provider.spec.retry
         if config.max_retries is not None:
             policy = replace(policy, max_retries=config.max_retries)
-        key = config.api_key.reveal() if config.api_key is not None else ""
         self.provider = provider
         self.config = config
         self._sender = Sender(
@@ -81,7 +84,7 @@ class BoundProvider:
             rng=rng,
             sleep=sleep,
             policy=policy,
-            key=key if len(key) >= _SHORTEST_KEY else "",
+            keys=_keys_of(provider, config),
             config=config,
         )
 
@@ -99,15 +102,18 @@ class BoundProvider:
     # -- catalogue ----------------------------------------------------------------------------------------
 
     async def list_models(
-        self, *, deadline_s: float = LIST_DEADLINE_S, on_attempt: OnAttempt | None = None
+        self, *, deadline_s: float | None = None, on_attempt: OnAttempt | None = None
     ) -> ModelListing:
-        """Every page of the list, merged. One page that fails fails it all.
+        """Every page of the list, merged, with the details that there are. One page that fails fails it all.
 
         Raises ProviderFailed (`provider_protocol`) when it is no list.
         """
+        if deadline_s is None:
+            deadline_s = LIST_DEADLINE_S if self.spec.list_ttl_s is None else WAKING_LIST_DEADLINE_S
         run = self._sender.run(deadline_s, "", on_attempt)
         models: list[ModelInfo] = []
         dropped: list[str] = []
+        details: list[str] = []
         seen: set[str] = set()
         page: str | None = None
         while len(seen) < MAX_PAGES:
@@ -115,14 +121,23 @@ class BoundProvider:
             request = self.provider.build_list_models(self.config, page)
             if request is None:
                 return ModelListing(listed=False)
-            read = await run.exchange(request, self.provider.parse_list_models)
+            try:
+                read = await run.exchange(request, self.provider.parse_list_models)
+            except NotFound:
+                if self.spec.list_optional and page is None:
+                    return ModelListing(listed=False)
+                raise
             models += read.models
             dropped += read.dropped
+            details += read.details
             page = read.next_page
             if page is None or page in seen:
                 break
         return ModelListing(
-            models=merge_models(models), dropped=tuple(dropped), pages=len(seen), partial=page is not None
+            models=await ask_details(self._sender, merge_models(models), details),
+            dropped=tuple(dropped),
+            pages=len(seen),
+            partial=page is not None,
         )
 
     async def get_model_info(self, model_id: str) -> ModelInfo:
@@ -170,10 +185,14 @@ class BoundProvider:
             await run.exchange(request, self.provider.parse_key_check)
 
     async def check_list(self, *, deadline_s: float = KEY_CHECK_DEADLINE_S) -> bool:
-        """Asks for the list and reads no more than the head of the answer; false where there is no list.
+        """Asks for the list and reads no more than the head of the answer.
+
+        False where nothing is asked: there is no list, or asking for it is not free.
 
         Raises as classified when it is refused or does not answer.
         """
+        if self.spec.list_ttl_s is not None:
+            return False
         request = self.provider.build_list_models(self.config, None)
         if request is None:
             return False
@@ -181,7 +200,12 @@ class BoundProvider:
         async def head_only(response: WireResponse, _started_s: float) -> None:
             await response.close()
 
-        await self._sender.run(deadline_s, "", None).send(request, head_only)
+        try:
+            await self._sender.run(deadline_s, "", None).send(request, head_only)
+        except NotFound:
+            if self.spec.list_optional:
+                return False
+            raise
         return True
 
     # -- chat ---------------------------------------------------------------------------------------------
@@ -342,3 +366,10 @@ class ChatStream:
                 raise StopAsyncIteration
             self._waiting.extend(events)
         return self._waiting.popleft()
+
+
+def _keys_of(provider: Provider, config: ProviderConfig) -> tuple[str, ...]:
+    """Every text that an error must not repeat: the key, and the parts of it that go into headers."""
+    secrets = [value for value in provider.headers(config).values() if isinstance(value, Secret)]
+    texts = {secret.reveal() for secret in (config.api_key, *secrets) if secret is not None}
+    return tuple(sorted((text for text in texts if len(text) >= _SHORTEST_KEY), key=len, reverse=True))

@@ -20,12 +20,14 @@ Sleep = Callable[[float], Awaitable[None]]
 
 ERROR_BODY_BYTES = 65_536
 ERROR_BODY_TIMEOUT_S = 5.0
+MAX_FOLLOWED = 20
+"""Redirects in a row that a provider may mean; as many as browsers follow."""
 STARS = "••••••••"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """How one configuration sends. key: its text, struck from every error; config: bounds each send."""
+    """How one configuration sends. keys: texts struck from every error; config: bounds each send."""
 
     provider: Provider
     transport: HttpTransport
@@ -34,7 +36,7 @@ class Sender:
     sleep: Sleep
     policy: RetryPolicy
     config: ProviderConfig
-    key: str = field(default="", repr=False)
+    keys: tuple[str, ...] = field(default=(), repr=False)
 
     def run(
         self, deadline_s: float, model: str, on_attempt: OnAttempt | None, *, retry: bool = True
@@ -46,8 +48,7 @@ class Sender:
     def clean(self, error: HeadgateError) -> HeadgateError:
         """The same error, with the provider's name, and without the key should the provider echo it."""
         error.provider = error.provider or self.provider.spec.slug
-        key = self.key
-        if key:
+        for key in self.keys:
             error.detail = error.detail.replace(key, STARS)
             error.args = _starred(error.args, key)
             error.members = _starred(error.members, key)
@@ -61,7 +62,9 @@ class Sender:
         """An error inside a stream is cleaned like one before it, its bytes too."""
         if event.error is None:
             return event
-        data = event.data.replace(self.key.encode(), STARS.encode()) if self.key else event.data
+        data = event.data
+        for key in self.keys:
+            data = data.replace(key.encode(), STARS.encode())
         return replace(event, data=data, error=self.clean(event.error))
 
     def limited(self, request: WireRequest, left_s: float) -> WireRequest:
@@ -88,6 +91,8 @@ class Run:
         self._model = f"{slug}/{model}" if model else ""
         self._on_attempt = on_attempt
         self._final = False
+        self._followed: WireRequest | None = None
+        self._redirects = 0
 
     async def exchange[T](self, request: WireRequest, parse: Callable[[bytes], T]) -> T:
         """Send, read all, parse; the connection is given up in any case."""
@@ -103,18 +108,21 @@ class Run:
     async def send[T](
         self, request: WireRequest, receive: Callable[[WireResponse, float], Awaitable[T]]
     ) -> T:
-        """What `receive` makes of a 2xx answer; sent again as long as that is allowed and makes sense."""
+        """What `receive` makes of a 2xx answer; sent again as long as that is allowed and makes sense.
+
+        Once the provider has sent it elsewhere for the answer, only that is asked again.
+        """
         sender = self.sender
         sends = 0
         while True:
+            request = self._followed or request
             started_s = sender.clock.monotonic()
-            left_s = self._deadline_s - started_s
-            if left_s <= 0:
-                raise sender.clean(ProviderFailed("There was no time left to ask.", code="provider_timeout"))
+            limited = self._limited(request)
             try:
-                return await self._send_once(sender.limited(request, left_s), receive, started_s)
+                return await self._send_once(limited, receive, started_s)
             except HeadgateError as error:
                 failure = sender.clean(error)
+                failure.may_have_run = failure.may_have_run or self._followed is not None
                 self.report("failed", failure.code, started_s)
             except asyncio.CancelledError:
                 self.report("cancelled", None, started_s)
@@ -124,7 +132,7 @@ class Run:
                 sender.policy,
                 failure,
                 sends=sends,
-                idempotent=request.idempotent,
+                idempotent=(self._followed or request).idempotent,
                 time_left_s=self._deadline_s - sender.clock.monotonic(),
                 jitter=sender.rng(),
             )
@@ -135,7 +143,7 @@ class Run:
     async def _send_once[T](
         self, request: WireRequest, receive: Callable[[WireResponse, float], Awaitable[T]], started_s: float
     ) -> T:
-        response = await self.sender.transport.send(request)
+        response = await self._answer_to(request)
         received = False
         try:
             if not 200 <= response.status < 300:
@@ -150,6 +158,33 @@ class Run:
         finally:
             if not received:
                 await response.close()
+
+    def _limited(self, request: WireRequest) -> WireRequest:
+        left_s = self._deadline_s - self.sender.clock.monotonic()
+        if left_s <= 0:
+            error = ProviderFailed("There was no time left to ask.", code="provider_timeout")
+            error.may_have_run = self._followed is not None
+            raise self.sender.clean(error)
+        return self.sender.limited(request, left_s)
+
+    async def _answer_to(self, request: WireRequest) -> WireResponse:
+        """The answer, after the redirects that the provider means: it is asked there, not here again."""
+        response = await self.sender.transport.send(request)
+        while (target := self._target_of(request, response)) is not None:
+            await response.close()
+            self._followed, self._redirects = target, self._redirects + 1
+            request = self._limited(target)
+            response = await self.sender.transport.send(request)
+        return response
+
+    def _target_of(self, request: WireRequest, response: WireResponse) -> WireRequest | None:
+        """Where a 303 leads that the provider follows: a GET at the same origin, or None."""
+        if response.status != 303 or self._redirects >= MAX_FOLLOWED:
+            return None
+        target = self.sender.provider.follow(request, response.headers)
+        if target is None or target.method != "GET" or _origin(target.url) != _origin(request.url):
+            return None
+        return replace(target, body=None, idempotent=True, guarded=request.guarded)
 
     async def _failure_of(self, request: WireRequest, response: WireResponse) -> HeadgateError:
         if response.status < 400:
@@ -186,6 +221,15 @@ class Run:
                 latency_ms=round((ended_s - started_s) * 1000),
             )
         )
+
+
+def _origin(url: str) -> tuple[str, str] | None:
+    """Scheme, host and port as written (and whoever stands before an `@`); None for what is no URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return parts.scheme.lower(), parts.netloc.lower()
 
 
 def _least(first: float, *others: float | None) -> float:
