@@ -1,385 +1,36 @@
-"""What `/openapi.json` says beyond paths: schemas as plain data, and the arguments each route passes on.
-
-Plain data rather than models, because these are read once a deploy and every function would pay for building
-them at each cold start.
-"""
+"""What `/openapi.json` says of each route: the arguments that the route's decorator passes on."""
 
 from typing import Any
 
-from headgate.domain.catalog import Modality, ModelStatus, ProviderStatus
-from headgate.domain.errors import CODES
+from headgate.domain.catalog import Modality, ModelStatus
+from headgate.http.schemas import (
+    BOOLEAN,
+    INTEGER,
+    JSON,
+    OPEN,
+    STRING,
+    STRINGS,
+    Schema,
+    array,
+    enum,
+    nullable,
+    obj,
+    ref,
+)
 from headgate.services.list_models import MAX_LIMIT, SORTS
 
-JSON = "application/json"
-Schema = dict[str, Any]
 
-
-def ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def nullable(kind: str | Schema, **more: Any) -> Schema:
-    if isinstance(kind, str):
-        return {"type": [kind, "null"], **more}
-    return {"anyOf": [kind, {"type": "null"}], **more}
-
-
-def obj(properties: dict[str, Any], *, required: list[str] | None = None, **more: Any) -> Schema:
-    schema: Schema = {"type": "object", "properties": properties, **more}
-    if required is None:
-        required = list(properties)
-    if required:
-        schema["required"] = required
-    return schema
-
-
-def array(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-STRING: Schema = {"type": "string"}
-INTEGER: Schema = {"type": "integer"}
-NUMBER: Schema = {"type": "number"}
-BOOLEAN: Schema = {"type": "boolean"}
-STRINGS = array(STRING)
-TIME: Schema = {"type": "string", "format": "date-time"}
-NULL_TIME = nullable("string", format="date-time")
-MONEY = obj({"amount": {"type": "string"}, "currency": {"const": "USD"}})
-OPEN: Schema = {"type": "object", "additionalProperties": True}
-
-
-def _enum(values: Any) -> Schema:
-    return {"type": "string", "enum": [str(value) for value in values]}
-
-
-_PRICING = obj(
-    {
-        "currency": {"const": "USD"},
-        "unit": {"const": "per_million_tokens"},
-        "input": nullable("string"),
-        "output": nullable("string"),
-        "cache_read": nullable("string"),
-        "cache_write": nullable("string"),
-        "reasoning": nullable("string"),
-        "units": {"type": "object", "additionalProperties": STRING},
-        "source": STRING,
-        "as_of": NULL_TIME,
-        "disputed": BOOLEAN,
-    }
-)
-_MODEL_FIELDS: dict[str, Any] = {
-    "id": STRING,
-    "canonical_id": STRING,
-    "provider": STRING,
-    "provider_name": STRING,
-    "name": STRING,
-    "description": STRING,
-    "modality": _enum(Modality),
-    "input_modalities": STRINGS,
-    "output_modalities": STRINGS,
-    "capabilities": STRINGS,
-    "supported_parameters": STRINGS,
-    "premium": BOOLEAN,
-    "vision": BOOLEAN,
-    "context_window": nullable("integer"),
-    "max_output_tokens": nullable("integer"),
-    "api_version": nullable("string"),
-    "pricing": nullable(ref("Pricing")),
-    "rate_limit": obj({"requests_per_minute": nullable("integer"), "tokens_per_minute": nullable("integer")}),
-    "status": _enum(ModelStatus),
-    "expires_at": NULL_TIME,
-    "created_at": NULL_TIME,
-    "last_checked": NULL_TIME,
-    "error_message": nullable("string"),
-    "provider_health": _enum(ProviderStatus),
-    "enabled": BOOLEAN,
-    "key_source": STRING,
-}
-_OPENAI_MODEL = obj(
-    {
-        "id": STRING,
-        "object": {"const": "model"},
-        "created": INTEGER,
-        "owned_by": STRING,
-        "canonical_slug": STRING,
-        "name": STRING,
-        "description": STRING,
-        "context_length": nullable("integer"),
-        "architecture": OPEN,
-        "pricing": nullable("object", additionalProperties=STRING),
-        "top_provider": OPEN,
-        "per_request_limits": {"type": "null"},
-        "supported_parameters": STRINGS,
-        "expiration_date": nullable("string"),
-    }
-)
-_USAGE = obj(
-    {
-        "input_tokens": nullable("integer"),
-        "output_tokens": nullable("integer"),
-        "cache_read_tokens": nullable("integer"),
-        "cache_write_tokens": nullable("integer"),
-        "reasoning_tokens": nullable("integer"),
-        "total_tokens": nullable("integer"),
-    }
-)
-_GENERATION = obj(
-    {
-        "id": STRING,
-        "type": _enum(Modality),
-        "status": _enum(["queued", "running", "succeeded", "failed", "cancelled", "expired"]),
-        "model": nullable("string"),
-        "provider": nullable("string"),
-        "connection_id": nullable("string"),
-        "created_at": TIME,
-        "started_at": NULL_TIME,
-        "completed_at": NULL_TIME,
-        "progress": nullable("number"),
-        "output": nullable("object", additionalProperties=True),
-        "usage": nullable(ref("Usage")),
-        "cost": obj(
-            {
-                "estimated": nullable(ref("Money")),
-                "charged": nullable(ref("Money")),
-                "provider_cost": nullable(ref("Money")),
-            }
-        ),
-        "attempts": array(
-            obj(
-                {
-                    "provider": STRING,
-                    "model": STRING,
-                    "outcome": STRING,
-                    "code": nullable("string"),
-                    "latency_ms": nullable("integer"),
-                }
-            )
-        ),
-        "error": nullable("object", additionalProperties=True),
-        "metadata": OPEN,
-    }
-)
-_PROBLEM = obj(
-    {
-        "type": STRING,
-        "title": STRING,
-        "status": INTEGER,
-        "detail": STRING,
-        "code": _enum(CODES),
-        "retryable": BOOLEAN,
-        "origin": _enum(["caller", "gateway", "provider"]),
-        "provider": STRING,
-        "provider_request_id": STRING,
-        "request_id": STRING,
-        "errors": array(obj({"field": STRING, "message": STRING})),
-    },
-    required=["type", "title", "status", "detail", "code", "retryable", "origin", "request_id"],
-    additionalProperties=True,
-)
-_OPENAI_ERROR = obj(
-    {
-        "error": obj(
-            {
-                "message": STRING,
-                "type": STRING,
-                "param": nullable("string"),
-                "code": _enum(CODES),
-                "request_id": STRING,
-            },
-            additionalProperties=True,
-        )
-    }
-)
-_CHECK = obj(
-    {
-        "outcome": _enum(["ok", "failed", "skipped"]),
-        "code": nullable("string"),
-        "detail": nullable("string"),
-        "latency_ms": nullable("integer"),
-    }
-)
-_KEY_FIELDS: dict[str, Any] = {
-    "id": STRING,
-    "user_id": STRING,
-    "project_id": nullable("string"),
-    "name": STRING,
-    "scopes": STRINGS,
-    "hint": STRING,
-    "expires_at": NULL_TIME,
-    "allowed_models": nullable("array", items=STRING),
-    "limits": OPEN,
-    "created_at": TIME,
-    "revoked_at": NULL_TIME,
-}
-
-SCHEMAS: dict[str, Schema] = {
-    "Money": MONEY,
-    "Pricing": _PRICING,
-    "ModelInfo": obj(_MODEL_FIELDS),
-    "ModelDetail": obj(
-        {
-            **_MODEL_FIELDS,
-            "offers": array(obj({**_MODEL_FIELDS, "latency_ms": nullable("integer")})),
-            "alternatives": STRINGS,
-        }
-    ),
-    "ModelsResponse": obj(
-        {
-            "models": array(ref("ModelInfo")),
-            "metadata": obj(
-                {
-                    "last_updated": NULL_TIME,
-                    "total_models": INTEGER,
-                    "cache_hit": BOOLEAN,
-                    "stale": BOOLEAN,
-                    "user_provided_keys": STRINGS,
-                    "default_models": {"type": "object", "additionalProperties": STRING},
-                    "providers": {
-                        "type": "object",
-                        "additionalProperties": obj(
-                            {
-                                "status": _enum(ProviderStatus),
-                                "last_checked": NULL_TIME,
-                                "model_count": INTEGER,
-                                "error": STRING,
-                                "dropped": INTEGER,
-                            },
-                            required=["status", "last_checked", "model_count"],
-                        ),
-                    },
-                }
-            ),
-            "next_cursor": nullable("string"),
-        }
-    ),
-    "OpenAIModel": _OPENAI_MODEL,
-    "OpenAIModelList": obj({"object": {"const": "list"}, "data": array(ref("OpenAIModel"))}),
-    "Usage": _USAGE,
-    "Generation": _GENERATION,
-    "GenerationList": obj({"data": array(ref("Generation")), "next_cursor": nullable("string")}),
-    "GenerationRequest": obj(
-        {
-            "type": _enum(Modality),
-            "model": nullable("string"),
-            "provider": nullable("string"),
-            "config": OPEN,
-            "metadata": OPEN,
-            "routing": nullable(ref("Routing")),
-            "connection_id": {"type": "null"},
-            "cache": nullable(obj({"ttl_s": {"const": 0}}, required=[])),
-            "webhook": {"type": "null"},
-            "deadline_s": nullable("number"),
-        },
-        required=["type", "config"],
-    ),
-    "Routing": obj(
-        {
-            "strategy": _enum(["order", "cheapest", "fastest"]),
-            "order": STRINGS,
-            "only": STRINGS,
-            "ignore": STRINGS,
-            "max_price": obj({"input": STRING, "output": STRING}, required=[]),
-            "allow_fallbacks": BOOLEAN,
-            "require_parameters": BOOLEAN,
-            "sticky_key": nullable("string"),
-        },
-        required=[],
-    ),
-    "ChatCompletionRequest": obj(
-        {"model": STRING, "messages": array(OPEN), "stream": BOOLEAN},
-        required=["model", "messages"],
-        additionalProperties=True,
-    ),
-    "MessagesRequest": obj(
-        {"model": STRING, "messages": array(OPEN), "max_tokens": INTEGER, "stream": BOOLEAN},
-        required=["model", "messages"],
-        additionalProperties=True,
-    ),
-    "ResponsesRequest": obj(
-        {"model": STRING, "input": {"type": ["string", "array"], "items": OPEN}, "stream": BOOLEAN},
-        required=["model"],
-        additionalProperties=True,
-    ),
-    "EmbeddingsRequest": obj(
-        {"model": STRING, "input": {"type": ["string", "array"]}},
-        required=["model", "input"],
-        additionalProperties=True,
-    ),
-    "Explanation": obj(
-        {
-            "candidates": array(
-                obj(
-                    {
-                        "model": STRING,
-                        "provider": STRING,
-                        "connection_id": nullable("string"),
-                        "kept": BOOLEAN,
-                        "reasons": STRINGS,
-                        "estimated_cost": nullable(ref("Money")),
-                        "health": _enum(ProviderStatus),
-                        "latency_ms": nullable("integer"),
-                    }
-                )
-            ),
-            "strategy": STRING,
-        }
-    ),
-    "Problem": _PROBLEM,
-    "OpenAIError": _OPENAI_ERROR,
-    "ProviderCard": obj(
-        {
-            "slug": STRING,
-            "name": STRING,
-            "description": STRING,
-            "modalities": array(_enum(Modality)),
-            "features": STRINGS,
-            "async": BOOLEAN,
-            "cost_per_unit": nullable(obj({"amount": STRING, "currency": {"const": "USD"}, "unit": STRING})),
-            "key_name": nullable("string"),
-            "configured": BOOLEAN,
-            "docs_url": STRING,
-        }
-    ),
-    "ProviderHealth": obj(
-        {
-            "provider": STRING,
-            "status": _enum(ProviderStatus),
-            "last_checked": TIME,
-            "model_count": INTEGER,
-            "error": nullable("string"),
-            "success_rate": nullable("number"),
-            "latency_ms": obj({"p50": nullable("integer"), "p95": nullable("integer")}),
-            "checks": {"type": "object", "additionalProperties": _CHECK},
-        }
-    ),
-    "Key": obj(_KEY_FIELDS),
-    "NewKey": obj({**_KEY_FIELDS, "key": STRING}),
-    "KeyRequest": obj(
-        {
-            "user_id": STRING,
-            "project_id": nullable("string"),
-            "name": STRING,
-            "scopes": array(_enum(["models:read", "generate", "connections", "admin"])),
-            "expires_at": NULL_TIME,
-            "allowed_models": nullable("array", items=STRING),
-            "limits": OPEN,
-        },
-        required=["user_id", "name", "scopes"],
-    ),
-}
-
-
-def answers(schema: Schema | None, *, status: int = 200, v1: bool = False) -> dict[int | str, Any]:
+def answers(schema: Schema | None, *, status: int = 200, error: str = "Problem") -> dict[int | str, Any]:
     """The `responses` of a route: its success, and failures in the error shape of its part of the API."""
-    error = ref("OpenAIError" if v1 else "Problem")
-    kind = JSON if v1 else "application/problem+json"
+    kind = "application/problem+json" if error == "Problem" else JSON
+    failure = {kind: {"schema": ref(error)}}
     success: dict[str, Any] = {"description": "Success"}
     if schema is not None:
         success["content"] = {JSON: {"schema": schema}}
     return {
         status: success,
-        "4XX": {"description": "The request failed; see `code`", "content": {kind: {"schema": error}}},
-        "5XX": {"description": "A provider or the gateway failed", "content": {kind: {"schema": error}}},
+        "4XX": {"description": "The request failed; see `code`", "content": failure},
+        "5XX": {"description": "A provider or the gateway failed", "content": failure},
     }
 
 
@@ -394,17 +45,17 @@ def _query(name: str, schema: Schema, description: str) -> dict[str, Any]:
 
 _LIST_PARAMETERS = [
     _query("provider", STRINGS, "Slugs; any of them."),
-    _query("modality", array(_enum(Modality)), "Any of them."),
+    _query("modality", array(enum(Modality)), "Any of them."),
     _query("capability", STRINGS, "All of them."),
     _query("q", STRING, "Words that all occur in id, name or description."),
-    _query("status", array(_enum(ModelStatus)), "Any of them."),
+    _query("status", array(enum(ModelStatus)), "Any of them."),
     _query("premium", BOOLEAN, "Whether anything about it has a price above zero."),
     _query("vision", BOOLEAN, "Whether it takes images."),
     _query("min_context", INTEGER, "Tokens."),
     _query("max_input_price", STRING, "USD per million tokens."),
     _query("max_output_price", STRING, "USD per million tokens."),
     _query("available", BOOLEAN, "Only what this caller can call now."),
-    _query("sort", _enum(SORTS), "Unknown values come last."),
+    _query("sort", enum(SORTS), "Unknown values come last."),
     _query(
         "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, "Models on a page; all if absent."
     ),
@@ -418,39 +69,37 @@ _PAGE_PARAMETERS = [
 ]
 
 V1_MODELS: dict[str, Any] = {
-    "responses": {**answers(ref("OpenAIModelList"), v1=True), **_NOT_MODIFIED},
+    "responses": {**answers(ref("OpenAIModelList"), error="OpenAIError"), **_NOT_MODIFIED},
 }
-V1_MODEL: dict[str, Any] = {"responses": answers(ref("OpenAIModel"), v1=True)}
-V1_ENDPOINTS: dict[str, Any] = {"responses": answers(obj({"data": OPEN}), v1=True)}
+V1_MODEL: dict[str, Any] = {"responses": answers(ref("OpenAIModel"), error="OpenAIError")}
+V1_ENDPOINTS: dict[str, Any] = {"responses": answers(obj({"data": OPEN}), error="OpenAIError")}
 V2_MODELS: dict[str, Any] = {
     "responses": {**answers(ref("ModelsResponse")), **_NOT_MODIFIED},
     "openapi_extra": {"parameters": _LIST_PARAMETERS},
 }
 V2_MODEL: dict[str, Any] = {"responses": {**answers(ref("ModelDetail")), **_NOT_MODIFIED}}
-CHAT: dict[str, Any] = {
-    "responses": {
-        **answers(OPEN, v1=True),
-        200: {
-            "description": "The completion; with `stream`, chunks as server-sent events",
-            "content": {JSON: {"schema": OPEN}, "text/event-stream": {"schema": STRING}},
-        },
-    },
-    "openapi_extra": body_of("ChatCompletionRequest"),
-}
 
 
-def _streamed(name: str) -> dict[str, Any]:
-    return {**CHAT, "openapi_extra": body_of(name)}
+def _streamed(name: str, error: str) -> dict[str, Any]:
+    success = {
+        "description": "The answer; with `stream`, its events as server-sent events",
+        "content": {JSON: {"schema": OPEN}, "text/event-stream": {"schema": STRING}},
+    }
+    return {
+        "responses": {**answers(OPEN, error=error), 200: success},
+        "openapi_extra": body_of(name),
+    }
 
 
-RESPONSES = _streamed("ResponsesRequest")
-MESSAGES = _streamed("MessagesRequest")
+CHAT = _streamed("ChatCompletionRequest", "OpenAIError")
+RESPONSES = _streamed("ResponsesRequest", "OpenAIError")
+MESSAGES = _streamed("MessagesRequest", "AnthropicError")
 COUNT_TOKENS: dict[str, Any] = {
-    "responses": answers(obj({"input_tokens": INTEGER}), v1=True),
+    "responses": answers(obj({"input_tokens": INTEGER}), error="AnthropicError"),
     "openapi_extra": body_of("MessagesRequest"),
 }
 EMBEDDINGS: dict[str, Any] = {
-    "responses": answers(OPEN, v1=True),
+    "responses": answers(OPEN, error="OpenAIError"),
     "openapi_extra": body_of("EmbeddingsRequest"),
 }
 EXPLAIN: dict[str, Any] = {
@@ -467,7 +116,7 @@ GENERATIONS: dict[str, Any] = {
     "openapi_extra": {
         "parameters": [
             _query("status", STRING, "Only this status."),
-            _query("type", _enum(Modality), "Only this type."),
+            _query("type", enum(Modality), "Only this type."),
             _query("project_id", STRING, "Only this project."),
             *_PAGE_PARAMETERS,
         ]

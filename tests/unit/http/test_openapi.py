@@ -1,0 +1,223 @@
+"""The description is valid OpenAPI 3.1, complete, and true: real answers validate against it."""
+
+import re
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from headgate.domain.callers import Scope
+from headgate.domain.catalog import ProviderStatus
+from headgate.domain.health import ProviderHealth
+from headgate.http.access import PUBLIC, access_of
+from headgate.http.app import routes_of
+from headgate.http.openapi import whole_api
+from headgate.testing.clock import START
+from headgate.testing.memory import Answer
+from tests.support.gate import FUNCTIONS, Gate, api_of, open_gate
+from tests.support.models import model, priced
+from tests.support.provider import listing, said
+
+DOCUMENT: dict[str, Any] = orjson.loads(whole_api())
+OPERATIONS = {
+    (method.upper(), path): operation
+    for path, operations in DOCUMENT["paths"].items()
+    for method, operation in operations.items()
+}
+ROUTES = {
+    (method, route.path_format): route
+    for function in FUNCTIONS.values()
+    for route in routes_of(api_of(function))
+    for method in route.methods or ()
+}
+TEXT = {"type": "text", "model": "alpha/m", "config": {"prompt": "hi"}, "metadata": {"scene_id": "7"}}
+CHAT = {"model": "alpha/m", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def schema_of(answer: httpx.Response, method: str, path: str) -> dict[str, Any] | None:
+    """What the description promises of this answer; None where it promises nothing."""
+    responses = OPERATIONS[method, path]["responses"]
+    status = str(answer.status_code)
+    promised = responses.get(status) or responses[f"{status[0]}XX"]
+    kind = answer.headers.get("content-type", "").split(";")[0]
+    found: dict[str, Any] | None = promised.get("content", {}).get(kind, {}).get("schema")
+    return found
+
+
+def check(answer: httpx.Response, method: str, path: str) -> None:
+    schema = schema_of(answer, method, path)
+    assert schema is not None, f"{answer.status_code} of {method} {path} is not described"
+    whole = {**schema, "components": DOCUMENT["components"]}
+    errors = [
+        f"{'.'.join(str(part) for part in error.absolute_path)}: {error.message}"
+        for error in Draft202012Validator(whole, format_checker=FormatChecker()).iter_errors(answer.json())
+    ]
+    assert errors == []
+
+
+async def busy_gate() -> Gate:
+    """A gate that has something to show everywhere."""
+    gate = await open_gate(
+        models=[
+            model("alpha/m", canonical_id="maker/m", pricing=priced("1", "10"), premium=True),
+            model("alpha/bare", expires_at=START),
+            model("beta/m", pricing=priced(None, None)),
+        ]
+    )
+    gate.transport.on("https://alpha.example/models", listing())
+    gate.transport.on("https://beta.example/models", Answer(status=500))
+    for slug in gate.providers:
+        gate.transport.on(f"https://{slug}.example/key", Answer(status=401))
+    gate.transport.on("https://alpha.example/chat", said("hello", cost_usd="0.01"))
+    await gate.catalog_store.write_health(
+        ProviderHealth(
+            provider="alpha",
+            status=ProviderStatus.DEGRADED,
+            last_checked=START,
+            success_rate=0.5,
+            latency_p50_ms=100,
+            latency_p95_ms=900,
+        )
+    )
+    return gate
+
+
+def test_it_is_valid_openapi_3_1() -> None:
+    assert DOCUMENT["openapi"].startswith("3.1")
+    assert list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors()) == []
+
+
+def test_it_describes_every_route_of_every_function_and_no_other() -> None:
+    assert set(OPERATIONS) == set(ROUTES)
+
+
+def test_it_says_who_may_call_each_route() -> None:
+    for call, operation in OPERATIONS.items():
+        access = access_of(ROUTES[call].endpoint)
+        assert operation.get("x-scope") == (access.value if isinstance(access, Scope) else None)
+        assert (operation.get("security") == []) is (access == PUBLIC)
+    assert DOCUMENT["security"]
+    assert {name for each in DOCUMENT["security"] for name in each} == set(
+        DOCUMENT["components"]["securitySchemes"]
+    )
+
+
+def test_every_operation_has_a_name_of_its_own_a_summary_and_its_failures() -> None:
+    ids = [operation["operationId"] for operation in OPERATIONS.values()]
+    assert len(set(ids)) == len(ids)
+    for (_, path), operation in OPERATIONS.items():
+        assert operation["summary"]
+        if path not in ("/healthz", "/openapi.json"):
+            assert {"4XX", "5XX"} <= set(operation["responses"])
+
+
+def test_every_schema_is_a_schema_and_every_reference_leads_somewhere() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    for schema in schemas.values():
+        Draft202012Validator.check_schema(schema)
+    named = set(re.findall(rb'"\$ref":"#/components/schemas/(\w+)"', whole_api()))
+    assert {name.decode() for name in named} <= set(schemas)
+
+
+def test_every_body_that_is_needed_is_described() -> None:
+    for (method, path), operation in OPERATIONS.items():
+        assert ("requestBody" in operation) is (method in ("POST", "PUT", "PATCH")), path
+
+
+async def test_it_is_served_to_anyone() -> None:
+    gate = await open_gate()
+    answer = await gate.get("/openapi.json", key=None)
+    assert answer.json() == DOCUMENT
+    assert answer.headers["content-type"] == "application/json"
+    assert "public" in answer.headers["cache-control"]
+
+
+GETS = {
+    "/healthz": "/healthz",
+    "/openapi.json": "/openapi.json",
+    "/v1/models": "/v1/models",
+    "/v1/models/{model_id}": "/v1/models/alpha/m",
+    "/v1/models/{model_id}/endpoints": "/v1/models/alpha/m/endpoints",
+    "/v2/models": "/v2/models?limit=1",
+    "/v2/models/{model_id}": "/v2/models/alpha/m",
+    "/v2/providers": "/v2/providers",
+    "/v2/providers/health": "/v2/providers/health",
+    "/v2/providers/{modality}": "/v2/providers/text",
+    "/v2/generations": "/v2/generations",
+    "/v2/generations/{generation_id}": "/v2/generations/{id}",
+    "/v2/keys": "/v2/keys",
+    "/v2/keys/{key_id}": "/v2/keys/{id}",
+}
+
+
+def test_every_get_is_tried_here() -> None:
+    assert set(GETS) == {path for method, path in OPERATIONS if method == "GET"}
+
+
+@pytest.mark.parametrize(("path", "url"), GETS.items())
+async def test_a_real_answer_is_as_described(path: str, url: str) -> None:
+    gate = await busy_gate()
+    made = await gate.post("/v2/generations", json=TEXT)
+    assert made.status_code == 200
+    listed = (await gate.get("/v2/keys", key="root")).json()["data"]
+    thing = made.json()["id"] if "generation" in path else listed[0]["id"]
+    answer = await gate.get(url.format(id=thing), key="root")
+    assert answer.status_code == 200
+    if path not in ("/healthz", "/openapi.json"):
+        check(answer, "GET", path)
+
+
+@pytest.mark.parametrize(("path", "url"), GETS.items())
+async def test_a_refusal_is_as_described(path: str, url: str) -> None:
+    gate = await busy_gate()
+    answer = await gate.get(url, key="hg_wrong")
+    if answer.status_code != 200:
+        check(answer, "GET", path)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v2/generations", TEXT, 200),
+        ("/v2/generations", TEXT | {"model": "none"}, 404),
+        ("/v2/generations", {}, 422),
+        ("/v2/generations", TEXT | {"model": "beta/m"}, 502),
+        ("/v2/generations/explain", TEXT, 200),
+        ("/v1/chat/completions", CHAT, 200),
+        ("/v1/chat/completions", {}, 400),
+        ("/v1/chat/completions", CHAT | {"model": "beta/m"}, 502),
+        ("/v1/messages", {}, 400),
+        ("/v1/responses", {}, 400),
+        ("/v1/embeddings", {}, 400),
+        ("/v2/keys", {"user_id": "u", "name": "n", "scopes": ["generate"]}, 201),
+        ("/v2/keys", {"user_id": "u"}, 422),
+    ],
+)
+async def test_what_is_made_or_refused_is_as_described(path: str, body: Any, status: int) -> None:
+    gate = await busy_gate()
+    gate.transport.on("https://beta.example/chat", Answer(status=500))
+    answer = await gate.post(path, key="root", json=body)
+    assert answer.status_code == status
+    check(answer, "POST", path)
+
+
+async def test_a_failed_generation_is_as_described() -> None:
+    gate = await busy_gate()
+    gate.transport.on("https://beta.example/chat", Answer(status=500))
+    failed = await gate.post("/v2/generations", json=TEXT | {"model": "beta/m"})
+    answer = await gate.get(f"/v2/generations/{failed.headers['x-headgate-generation-id']}")
+    assert answer.json()["status"] == "failed"
+    check(answer, "GET", "/v2/generations/{generation_id}")
+    check(await gate.get("/v2/generations"), "GET", "/v2/generations")
+
+
+async def test_what_is_not_modified_or_gone_is_described() -> None:
+    gate = await busy_gate()
+    for path, url in (("/v2/models", "/v2/models"), ("/v1/models", "/v1/models")):
+        etag = (await gate.get(url)).headers["etag"]
+        answer = await gate.get(url, headers={"if-none-match": etag})
+        assert str(answer.status_code) in OPERATIONS["GET", path]["responses"]
+    assert "204" in OPERATIONS["DELETE", "/v2/keys/{key_id}"]["responses"]
