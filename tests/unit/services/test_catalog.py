@@ -1,5 +1,7 @@
 """A process looks at the heads once a minute, reads what changed, and serves from memory what it has."""
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -19,11 +21,17 @@ DOWN = GatewayFault.unavailable("The table")
 
 
 class HoleyStore(MemoryCatalogStore):
-    """Pieces of some providers' lists are missing."""
+    """Pieces of some providers' lists are missing; or nothing is said at all, while it `hangs`."""
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__(clock)
         self.missing: set[str] = set()
+        self.hangs = False
+
+    async def read_heads(self) -> Mapping[str, SnapshotHead]:
+        if self.hangs:
+            await asyncio.Event().wait()
+        return await super().read_heads()
 
     async def read_models(self, head: SnapshotHead) -> tuple[ModelInfo, ...]:
         if head.provider in self.missing:
@@ -39,7 +47,12 @@ class Shelf(Bench):
         self.catalog_store: HoleyStore = HoleyStore(self.clock)
         self.catalog_calls = Counted(self.catalog_store)
         self.catalog = Catalog(
-            self.adapters.catalog, self.clock, self.log, head_check_s=head_check_s, starter=starter
+            self.adapters.catalog,
+            self.clock,
+            self.log,
+            head_check_s=head_check_s,
+            starter=starter,
+            patience_s=0.01,
         )
 
     def break_list(self, slug: str) -> None:
@@ -159,6 +172,20 @@ async def test_memory_serves_while_the_store_is_down() -> None:
     assert [entry.fields["code"] for entry in shelf.log.named("catalog.unreadable")] == [
         "gateway_unavailable"
     ]
+
+
+async def test_memory_serves_while_the_store_hangs() -> None:
+    shelf = await shelf_with(GPT)
+    await shelf.catalog.view()
+    shelf.catalog_store.hangs = True
+    async with asyncio.timeout(5):
+        await shelf.later(60)
+    assert await shelf.ids() == [GPT.id]
+    assert [entry.fields["code"] for entry in shelf.log.named("catalog.unreadable")] == ["timeout"]
+    shelf.catalog_store.hangs = False
+    await shelf.publish("openai", GPT, model("openai/gpt-6"))
+    await shelf.later(5)
+    assert await shelf.ids() == [GPT.id, "openai/gpt-6"]
 
 
 async def test_a_store_that_is_down_is_asked_again_within_seconds_not_on_every_request() -> None:

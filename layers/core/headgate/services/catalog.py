@@ -46,7 +46,7 @@ class Catalog:
     """Reads the store's heads at most every `head_check_s` seconds, and only the models that changed.
 
     With a `starter`, a check that finds heads past their time starts a refresh elsewhere, and serves what
-    there is.
+    there is. Once there is a view, a store that hangs is waited for `patience_s` seconds at most.
     """
 
     def __init__(
@@ -57,12 +57,14 @@ class Catalog:
         *,
         head_check_s: float,
         starter: RefreshStarter | None = None,
+        patience_s: float = 2.0,
     ) -> None:
         self._store = store
         self._clock = clock
         self._log = log
         self._head_check_s = head_check_s
         self._starter = starter
+        self._patience_s = patience_s
         self._view: CatalogView | None = None
         self._check_at_s = 0.0
         self._start_at_s = 0.0
@@ -147,12 +149,14 @@ class Catalog:
     async def _check(self) -> None:
         old = self._view
         try:
-            heads = await self._store.read_heads()
-            health = await self._store.read_health()
-        except HeadgateError as error:
+            async with asyncio.timeout(None if old is None else self._patience_s):
+                heads = await self._store.read_heads()
+                health = await self._store.read_health()
+        except (HeadgateError, TimeoutError) as error:
             if old is None:
                 raise
-            self._log.warning("catalog.unreadable", code=error.code)
+            code = error.code if isinstance(error, HeadgateError) else "timeout"
+            self._log.warning("catalog.unreadable", code=code)
             heads, health, complete = old.heads, old.health, False
         else:
             complete = True
