@@ -107,15 +107,15 @@ class _Answers(BaseHTTPRequestHandler):
 
 
 class Gateway:
-    """One `python -m dev`. `key` is what it printed, or what it was given."""
+    """One `python -m dev`, or another module that runs it. `key` is what it printed, or what it was given."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, module: str = "dev") -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.key = environ.get("HEADGATE_ADMIN_KEY", "")
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dev", "--env-file", os.devnull],
+            [sys.executable, "-m", module, "--env-file", os.devnull],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], "PORT": str(self.port), **environ},
             stdout=subprocess.PIPE,
