@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -11,8 +11,11 @@ from headgate.domain.errors import ProviderRefused
 from headgate.ports import WireRequest
 from headgate.providers.base import ProviderConfig, ProviderSpec, provider
 from headgate.providers.dialects import listing
+from headgate.providers.dialects.base import BackDialect
 from headgate.providers.dialects.canonical import canonical_id
 from headgate.providers.dialects.openai import OpenAICompatible
+from headgate.providers.dialects.openai_chat import OpenAIChat
+from headgate.providers.dialects.openai_responses import OpenAIResponses
 
 # https://api-docs.deepseek.com/quick_start/pricing (2026-08): every model on offer has these.
 _ABILITIES = frozenset({"streaming", "tools", "json_mode", "prompt_caching"})
@@ -31,6 +34,7 @@ class DeepSeek(OpenAICompatible):
         key_check_path="/user/balance",
         features=("streaming", "tools", "reasoning", "prompt_caching"),
     )
+    backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(), OpenAIResponses())
 
     def build_key_check(self, config: ProviderConfig) -> WireRequest | None:
         """The balance is at the root, also for those who write the base URL with `/v1`."""

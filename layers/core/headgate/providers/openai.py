@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from headgate.domain.catalog import Modality, ModelInfo, ModelStatus
 from headgate.domain.errors import HeadgateError, ProviderRefused
 from headgate.providers.base import ProviderSpec, provider
 from headgate.providers.dialects import listing
+from headgate.providers.dialects.base import BackDialect
 from headgate.providers.dialects.canonical import canonical_id
 from headgate.providers.dialects.openai import OpenAICompatible
+from headgate.providers.dialects.openai_chat import OpenAIChat
+from headgate.providers.dialects.openai_responses import OpenAIResponses
 
 # What no modality of the catalogue holds: moderation judges, realtime speaks over WebSocket only.
 _LEFT_OUT = re.compile(r"moderation|realtime")
@@ -65,6 +68,7 @@ class OpenAI(OpenAICompatible):
         ),
         features=("streaming", "tools", "vision", "reasoning", "structured_output"),
     )
+    backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(), OpenAIResponses())
 
     def parse_model(self, entry: Mapping[str, Any]) -> ModelInfo | None:
         native_id = listing.read_id(entry)

@@ -20,8 +20,11 @@ from headgate.domain.errors import (
 from headgate.ports import WireRequest
 from headgate.providers.base import ModelPage, ProviderConfig, ProviderSpec, provider
 from headgate.providers.dialects import listing
+from headgate.providers.dialects.base import BackDialect
 from headgate.providers.dialects.canonical import canonical_id
 from headgate.providers.dialects.openai import OpenAICompatible
+from headgate.providers.dialects.openai_chat import OpenAIChat
+from headgate.providers.dialects.openai_responses import OpenAIResponses
 
 # Price keys that are not per token of text, by OpenRouter's names; `audio` and the like are per token of that
 # kind. https://openrouter.ai/docs/api-reference/list-available-models (schema PublicPricing, 2026-08-22)
@@ -92,6 +95,7 @@ class OpenRouter(OpenAICompatible):
         ),
         features=("streaming", "tools", "vision", "reasoning", "web_search", "reported_cost"),
     )
+    backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(), OpenAIResponses())
     models_query: ClassVar[Mapping[str, str]] = {"output_modalities": "all"}
 
     def build_list_models(self, config: ProviderConfig, page: str | None) -> WireRequest | None:

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from headgate.domain.catalog import Modality, ModelInfo, Pricing
 from headgate.domain.errors import HeadgateError, ProviderRefused, ProviderRejected
 from headgate.ports import WireRequest
 from headgate.providers.base import ProviderConfig, ProviderSpec, provider
 from headgate.providers.dialects import listing
+from headgate.providers.dialects.base import BackDialect
 from headgate.providers.dialects.canonical import canonical_id
 from headgate.providers.dialects.openai import OpenAICompatible
+from headgate.providers.dialects.openai_chat import OpenAIChat
+from headgate.providers.dialects.openai_responses import OpenAIResponses
 
 # `GET /models` needs no key, so it proves nothing about one; this does (200, or 401/403):
 # https://github.com/requestyai/cli internal/client/auth.go (2026-08)
@@ -56,6 +59,7 @@ class Requesty(OpenAICompatible):
         modalities=frozenset({Modality.TEXT, Modality.IMAGE, Modality.EMBEDDING, Modality.TTS, Modality.STT}),
         features=("streaming", "tools", "vision", "reasoning", "regions"),
     )
+    backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(), OpenAIResponses())
 
     def build_key_check(self, config: ProviderConfig) -> WireRequest | None:
         """On a host of its own, unless the base URL was replaced: then everything is found there."""
