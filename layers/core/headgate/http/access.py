@@ -1,7 +1,7 @@
 """Who may call which route: closed unless the route says otherwise.
 
-Every route is marked `@public` or `@scoped(...)`; one dependency on the app factory reads the mark. A route
-that forgot its mark answers 403 to everyone.
+Every route is marked `@public` or `@scoped(...)`; the app factory puts one check before each of them, which
+reads the mark. A route that forgot its mark answers 403 to everyone.
 """
 
 import time
@@ -52,7 +52,7 @@ def key_text(request: Request) -> str | None:
 
 
 async def require_access(request: Request) -> None:
-    """The app factory's dependency. Puts the caller at `request.state.caller`.
+    """The app factory's check before every route. Puts the caller at `request.state.caller`.
 
     Raises AccessDenied: `unauthenticated` only when no key was given or the key is proved bad; a fault while
     looking it up stays what it is (503).
