@@ -376,6 +376,7 @@ async def test_it_changes_with_the_lists_the_query_and_the_providers_state() -> 
     gate.clock.advance(61)
     assert await again(gate, first) == 200
     second = await gate.get("/v2/models")
+    await gate.catalog_store.write_head(head)
     await gate.publish("beta", BARE, SMALL)
     gate.clock.advance(61)
     assert await again(gate, second) == 200

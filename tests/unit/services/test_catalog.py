@@ -413,3 +413,17 @@ async def test_a_check_tells_more_than_the_list() -> None:
     head = SnapshotHead(provider="openai", version="v")
     view = replace(await Shelf().catalog.view(), heads={"openai": head}, health={"openai": health})
     assert view.status_of("openai") is ProviderStatus.DOWN
+
+
+async def test_a_list_that_could_not_be_read_since_degrades_what_was_healthy_and_is_stale() -> None:
+    shelf = await shelf_with(GPT)
+    now = shelf.clock.now()
+    health = ProviderHealth(provider="openai", status=ProviderStatus.HEALTHY, last_checked=now)
+    await shelf.catalog_store.write_health(health)
+    fresh = await shelf.catalog.view()
+    assert (fresh.status_of("openai"), fresh.stale) == (ProviderStatus.HEALTHY, frozenset())
+    head = replace(fresh.heads["openai"], error="provider_protocol: no list")
+    await shelf.catalog_store.write_head(head)
+    view = await shelf.later(60)
+    assert (view.status_of("openai"), view.stale) == (ProviderStatus.DEGRADED, {"openai"})
+    assert await shelf.ids() == [GPT.id]

@@ -119,6 +119,15 @@ async def test_a_partial_list_degrades() -> None:
     assert await clinic.check() == {"alpha": "degraded"}
 
 
+async def test_a_provider_that_answers_with_no_list_is_degraded_and_told_why() -> None:
+    """The check reads no more than a head, so only the refresh knows."""
+    clinic = Clinic()
+    clinic.answers("alpha", list_=Answer(body=b"<html>"))
+    await clinic.process("refresh").refresher.refresh(None, force=True)
+    assert (await clinic.check())["alpha"] == "degraded"
+    assert ((await clinic.health("alpha")).error or "").startswith("list: ")
+
+
 async def test_only_free_requests_are_sent() -> None:
     clinic = Clinic("alpha", "beta")
     await clinic.check()

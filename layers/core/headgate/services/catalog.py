@@ -16,7 +16,8 @@ class CatalogView:
     """What is known at one moment. Built once per change, shared by all requests; never altered.
 
     models: sorted by id, of all providers whose list may be served. versions: one text for all versions.
-    stale: providers whose list is older than it should be. hour: unix hours, so that end dates take effect.
+    stale: providers whose list is older than it should be, or could not be read when last asked for.
+    hour: unix hours, so that end dates take effect.
     serial: no two views of a process have the same, so what was rendered from one is never taken for another.
     """
 
@@ -32,11 +33,12 @@ class CatalogView:
     serial: int = field(default_factory=count().__next__, init=False, compare=False)
 
     def status_of(self, provider: str) -> ProviderStatus:
-        """Health as judged last; before any check, by whether the list could be read."""
+        """Health as judged last, but for a list that could not be read since; before any check, by that."""
         health = self.health.get(provider)
-        if health is not None:
-            return health.status
         head = self.heads.get(provider)
+        if health is not None:
+            unread = head is not None and head.error is not None
+            return ProviderStatus.DEGRADED if unread and health.status == "healthy" else health.status
         if head is None or head.error is None:
             return ProviderStatus.HEALTHY if head is not None else ProviderStatus.DOWN
         return ProviderStatus.DEGRADED if head.version is not None else ProviderStatus.DOWN
@@ -201,7 +203,7 @@ class Catalog:
     def _build(self, heads: Mapping[str, SnapshotHead], health: Mapping[str, ProviderHealth]) -> CatalogView:
         """The old view where nothing differs, so that what was rendered from it stays valid."""
         now = self._clock.now()
-        stale = frozenset(slug for slug, head in heads.items() if not head.is_fresh(now))
+        stale = frozenset(s for s, head in heads.items() if head.error is not None or not head.is_fresh(now))
         hour = int(now.timestamp() // 3600)
         versions = _versions_text({slug: version for slug, (version, _) in self._models.items()})
         old = self._view

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from headgate.domain.catalog import ChangeEvent, ChangeType, ProviderStatus, SnapshotHead
@@ -86,8 +87,12 @@ class HealthService:
         traffic = await self._store.read_traffic(slug, since_minute=minute - _NORMAL_MINUTES)
         recent = add_windows([w for m, w in traffic.items() if m > minute - _RECENT_MINUTES])
         normal = add_windows([w for m, w in traffic.items() if m <= minute - _RECENT_MINUTES])
-        status = judge(checks, recent, normal, list_partial=head is not None and head.partial)
+        list_error = None if head is None else head.error
+        partial = list_error is not None or (head is not None and head.partial)
+        status = judge(checks, recent, normal, list_partial=partial)
         health = self._judged(slug, checks, status, add_windows([recent, normal]), now)
+        if health.error is None and list_error is not None:
+            health = replace(health, error=f"list: {list_error}")  # it answers, but with no list
         await self._store.write_health(health)
         await self._tell_change(before, health)
         return health
