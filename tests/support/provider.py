@@ -178,6 +178,22 @@ class FakeProvider(Provider):
     def read_chat_stream(self, call: ChatCall, price: PriceUsage) -> ChatStreamReader:
         return LineReader()
 
+    def build_embeddings(self, call: ChatCall, config: ProviderConfig) -> WireRequest:
+        if self.spec.embeddings_path is None:
+            return super().build_embeddings(call, config)
+        self.seen.append(call)
+        return self._request("POST", self.spec.embeddings_path, config, body=orjson.dumps(call.body))
+
+    def parse_embeddings(self, call: ChatCall, body: bytes, price: PriceUsage) -> ChatAnswer:
+        return self.parse_chat(call, body, price)
+
+    def build_count_tokens(self, call: ChatCall, config: ProviderConfig) -> WireRequest | None:
+        counts = "counting" in self.spec.features
+        return self._request("POST", "/count", config, body=orjson.dumps(call.body)) if counts else None
+
+    def parse_count_tokens(self, body: bytes) -> int:
+        return int(body)
+
     def classify_error(self, status: int, headers: Mapping[str, str], body: bytes) -> HeadgateError:
         wait = headers.get("retry-after")
         return meaning(status, body.decode() or f"HTTP {status}", retry_after_s=float(wait) if wait else None)

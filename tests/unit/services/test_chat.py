@@ -28,7 +28,7 @@ from headgate.testing.memory import Answer, MemoryGenerationStore
 from headgate.testing.transport import Step
 from tests.support.bench import ANN, Bench, Counted, ann, limited
 from tests.support.models import model, priced
-from tests.support.provider import CRASH, lines, said
+from tests.support.provider import CRASH, fake_provider, lines, said
 
 BODY = {"messages": [{"role": "user", "content": "hi"}]}
 PRICE = priced("1", "10")
@@ -791,3 +791,96 @@ async def test_what_callers_get_wrong_opens_no_circuit() -> None:
         await stage.failure()
     stage.answers("alpha", said("x"))
     assert (await stage.whole()).record.provider == "alpha"
+
+
+# -- keys that are bound to models -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("allowed", "served"),
+    [
+        (("alpha/m",), ["alpha"]),
+        (("beta/m",), ["beta"]),
+        (("alpha/m", "beta/m"), ["alpha", "beta"]),
+        (("maker/m",), ["alpha", "beta"]),
+        (("m",), ["alpha", "beta"]),
+        (None, ["alpha", "beta"]),
+    ],
+)
+async def test_nobody_takes_over_whom_the_key_may_not_use(
+    allowed: tuple[str, ...] | None, served: list[str]
+) -> None:
+    stage = await Stage().open_shop()
+    stage.answers("alpha", BUSY)
+    stage.answers("beta", BUSY)
+    await stage.failure(ann(allowed_models=allowed))
+    assert stage.asked == served
+
+
+async def test_a_key_that_may_use_none_of_the_candidates_is_refused_before_anything_is_recorded() -> None:
+    stage = await Stage().open_shop()
+    _, error = await stage.failure(ann(allowed_models=("gamma/other",)))
+    assert error.code == "forbidden"
+    assert stage.asked == []
+    assert stage.generation_calls.calls == []
+
+
+async def test_a_key_may_name_a_provider_by_its_other_name() -> None:
+    stage = Stage(HEADGATE_ALLOW_UNLISTED_MODELS="1")
+    stage.secrets.put("custom", base_url="https://llama.example/v1")
+    stage.transport.on("https://llama.example", BUSY)
+    _, error = await stage.failure(ann(allowed_models=("ollama/llama3",)), model="ollama/llama3")
+    assert error.provider == "custom"
+
+
+# -- beside chat -------------------------------------------------------------------------------------------
+
+
+async def test_embeddings_are_routed_recorded_and_charged_like_chats() -> None:
+    stage = Stage()
+    stage.providers["beta"] = fake_provider("beta", embeddings_path="/embed")
+    stage.one = stage.process()
+    await stage.open_shop()
+    stage.transport.on("https://beta.example/embed", said("vectors", tokens=(1000, 0)))
+    record = (await stage.whole(operation="embeddings", body={"input": "x"})).record
+    assert (record.type, record.provider, record.status.value) == ("embedding", "beta", "succeeded")
+    assert record.cost_charged_nanousd == nanousd(Decimal("0.001"))
+    assert stage.asked == ["beta"]  # alpha, which comes first, has none
+
+
+async def test_where_nobody_has_embeddings_the_callers_request_is_at_fault() -> None:
+    stage = await Stage().open_shop()
+    _, error = await stage.failure(operation="embeddings", body={"input": "x"})
+    assert isinstance(error, InvalidRequest)
+    assert stage.asked == []
+
+
+async def test_tokens_are_counted_by_the_provider_for_nothing() -> None:
+    stage = Stage()
+    stage.providers["alpha"] = fake_provider("alpha", features=("counting",))
+    stage.one = stage.process()
+    await stage.open_shop()
+    stage.transport.on("https://alpha.example/count", Answer(body=b"321"))
+    run = stage.run(operation="count_tokens")
+    await run.prepare()
+    assert (await run.answer()).body == b'{"input_tokens":321}'
+    assert not run.estimated
+    assert run.record.cost_charged_nanousd == 0
+
+
+async def test_tokens_are_estimated_where_the_provider_can_not_count() -> None:
+    stage = await Stage().open_shop()
+    run = stage.run(operation="count_tokens", body={"messages": [{"content": "x" * 4_000}]})
+    await run.prepare()
+    assert (await run.answer()).body == b'{"input_tokens":1000}'
+    assert run.estimated
+    assert stage.asked == []
+
+
+async def test_a_provider_that_does_not_know_a_model_is_told_with_the_closest_ids() -> None:
+    stage = await Stage(HEADGATE_ALLOW_UNLISTED_MODELS="1").open_shop()
+    stage.answers("alpha", NotFound("No model mm here.", code="model_not_found", provider_request_id="r1"))
+    _, error = await stage.failure(model="alpha/mm")
+    assert (error.code, error.provider, error.provider_request_id) == ("model_not_found", "alpha", "r1")
+    assert "alpha/m" in error.members["suggestions"]
+    assert error.detail.startswith("No model mm here.")

@@ -6,12 +6,10 @@ anywhere in between leaves a `running` record behind, never nothing.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
 from decimal import Decimal
 
 from headgate.domain.callers import Caller
-from headgate.domain.catalog import Modality
-from headgate.domain.errors import GatewayFault, HeadgateError, InvalidRequest, NoRoute, ProviderFailed
+from headgate.domain.errors import GatewayFault, HeadgateError, InvalidRequest, ProviderFailed
 from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
 from headgate.domain.ids import new_id
 from headgate.ports import Clock, GenerationStore, Log
@@ -19,6 +17,7 @@ from headgate.providers.base import ChatAnswer, ChatCall, ChatOutcome, StreamEve
 from headgate.providers.bound import BoundProvider
 from headgate.providers.registry import ProviderRegistry, canonical_slug
 from headgate.services.catalog import Catalog, CatalogView
+from headgate.services.chat_naming import named_model, not_configured
 from headgate.services.chat_records import (
     ChatAsk,
     estimated_tokens,
@@ -26,10 +25,10 @@ from headgate.services.chat_records import (
     price_usd,
     rate_window,
     running_record,
+    within_key,
 )
 from headgate.services.chat_source import Source
 from headgate.services.circuits import Circuits
-from headgate.services.default_models import default_model
 from headgate.services.platform_keys import PlatformKeys
 from headgate.services.route import Candidate, Considered, Routing, consider, kept, not_found
 from headgate.settings import Settings
@@ -83,7 +82,7 @@ class ChatService:
         if ask.provider is not None:
             usable &= {canonical_slug(ask.provider)}
             if not usable:
-                raise _not_configured(ask.provider, model)
+                raise not_configured(ask.provider, model)
         return consider(self._routing(view, usable), model, ask.wish)
 
     def _slug_of(self, name: str) -> str | None:
@@ -140,7 +139,7 @@ class ChatRun:
         """Finds candidates and writes the record. Raises before anything is called or charged."""
         service, clock = self._service, self._service.clock
         started_s = clock.monotonic()
-        self._candidates = await service.candidates(self._ask)
+        self._candidates = within_key(self._caller, await service.candidates(self._ask))
         routed_s = clock.monotonic()
         self._timer("route", routed_s - started_s)
         now = clock.now()
@@ -190,7 +189,8 @@ class ChatRun:
         self.estimated = count is None
         if count is None:
             count = estimated_tokens(call.body)
-        return ChatAnswer(body=b'{"input_tokens":%d}' % count, outcome=ChatOutcome())
+        free = ChatOutcome(usage=Usage(cost_usd=Decimal(0)))
+        return ChatAnswer(body=b'{"input_tokens":%d}' % count, outcome=free)
 
     # -- streamed -------------------------------------------------------------------------------------------
 
@@ -390,34 +390,3 @@ class ChatRun:
             output_tokens=usage.output_tokens,
             code=record.error["code"] if record.error is not None else None,
         )
-
-
-def named_model(ask: ChatAsk, view: CatalogView, settings: Settings, now: datetime) -> str:
-    """What the router looks for: the model within the named provider, or the default where none was named."""
-    if ask.model is None:
-        slug = canonical_slug(ask.provider) if ask.provider is not None else None
-        default = default_model(view, Modality.TEXT, settings, now, provider=slug)
-        if default is None:
-            whose = f" of {ask.provider}" if ask.provider else ""
-            raise NoRoute(f"There is no default text model{whose}; name one.", members={"candidates": []})
-        return default
-    if ask.provider is None:
-        return ask.model
-    slug = canonical_slug(ask.provider)
-    return ",".join(_within(slug, name.strip()) for name in ask.model.split(","))
-
-
-def _within(slug: str, name: str) -> str:
-    prefix, _, rest = name.partition("/")
-    return name if rest and canonical_slug(prefix) == slug else f"{slug}/{name}"
-
-
-def _not_configured(provider: str, model: str) -> NoRoute:
-    slug = canonical_slug(provider)
-    rejected = {
-        "model": model,
-        "provider": slug,
-        "kept": False,
-        "reasons": ["not configured: the platform has no key for it"],
-    }
-    return NoRoute(f"There is no key for {slug}.", members={"candidates": [rejected]})

@@ -7,12 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 from headgate.domain.callers import Caller
-from headgate.domain.errors import HeadgateError
+from headgate.domain.errors import AccessDenied, HeadgateError
 from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage, cost_of
 from headgate.domain.money import nanousd, usd
 from headgate.ports import RateWindow
 from headgate.providers.base import ChatOutcome, Operation
 from headgate.providers.dialects.base import OPENAI_CHAT
+from headgate.providers.registry import canonical_slug
 from headgate.services.route import Candidate, Wish
 
 RECORD_DAYS = 30
@@ -87,6 +88,33 @@ def finished_record(
         attempts=tuple(attempts),
         error=None if error is None else _error_json(error),
     )
+
+
+def within_key(caller: Caller, candidates: list[Candidate]) -> list[Candidate]:
+    """The candidates that the caller's key may use: those it names by any of their names.
+
+    A key that is bound to one provider's model stays there, though others offer the same model.
+
+    Raises AccessDenied (`forbidden`) when none is left.
+    """
+    if caller.allowed_models is None:
+        return candidates
+    allowed = set(caller.allowed_models)
+    for name in caller.allowed_models:
+        prefix, slash, rest = name.partition("/")
+        allowed.add(f"{canonical_slug(prefix)}{slash}{rest}")
+    fit = [each for each in candidates if allowed & _names_of(each)]
+    if not fit:
+        raise AccessDenied("This key may use none of the models that could serve this.")
+    return fit
+
+
+def _names_of(candidate: Candidate) -> set[str]:
+    names = {candidate.id, candidate.native_id.rpartition("/")[2]}
+    if candidate.info is not None:
+        canonical = candidate.info.canonical_id
+        names |= {canonical, canonical.rpartition("/")[2]}
+    return names
 
 
 def price_usd(usage: Usage, served: Candidate) -> Decimal | None:
