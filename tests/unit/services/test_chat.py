@@ -828,7 +828,7 @@ async def test_a_key_that_may_use_none_of_the_candidates_is_refused_before_anyth
 async def test_a_key_may_name_a_provider_by_its_other_name() -> None:
     stage = Stage(HEADGATE_ALLOW_UNLISTED_MODELS="1")
     stage.secrets.put("custom", base_url="https://llama.example/v1")
-    stage.transport.on("https://llama.example", BUSY)
+    stage.transport.on("https://llama.example", Answer(status=401))
     _, error = await stage.failure(ann(allowed_models=("ollama/llama3",)), model="ollama/llama3")
     assert error.provider == "custom"
 
