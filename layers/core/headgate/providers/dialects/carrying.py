@@ -84,6 +84,8 @@ _ANTHROPIC_MESSAGES: Mapping[str, FieldRule] = {
     "metadata": _dropped(_BOOKKEEPING, {}),
 }
 
+_LONGEST_KIND = 60
+
 RULES: dict[str, Mapping[str, FieldRule]] = {
     OPENAI_CHAT: _OPENAI_CHAT,
     ANTHROPIC_MESSAGES: _ANTHROPIC_MESSAGES,
@@ -105,7 +107,7 @@ def carry(extras: Mapping[str, Any], call: ChatCall, *, own: Collection[str] = (
         if name in own or (rule is None and "[" not in name):
             kept[name] = value
         elif rule is None and "[]" not in name:
-            refused.append(FieldError(name, "has no place in what this provider understands."))
+            refused.append(FieldError(name, f"{_kind_of(value)}has no place in what this provider understands."))
         elif rule is not None and (value is None or value in rule.harmless):
             continue
         elif rule is not None and rule.refused:
@@ -115,6 +117,11 @@ def carry(extras: Mapping[str, Any], call: ChatCall, *, own: Collection[str] = (
     if refused:
         raise CannotCarry("; ".join(f"{e.field}: {e.message}" for e in refused[:5]), errors=refused)
     return kept
+
+
+def _kind_of(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    return f"({kind}) " if isinstance(kind, str) and len(kind) <= _LONGEST_KIND else ""
 
 
 def drop(call: ChatCall, name: str) -> None:
