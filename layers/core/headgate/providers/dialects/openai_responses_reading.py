@@ -48,7 +48,7 @@ class ResponseEvents:
         self._context = context
         self._items: dict[int, _Item] = {}
         self._calls = 0
-        self._has_calls = False
+        self._awaited: set[str | None] = set()
         self._started = False
 
     def read_whole(self, response: Mapping[str, Any], data: bytes) -> list[AnswerEvent]:
@@ -104,7 +104,7 @@ class ResponseEvents:
                 if isinstance(item, Mapping):
                     events += self._close(place, item)
         events += self.usage_in(response, data)
-        finish = finish_of(response, has_calls=self._has_calls)
+        finish = finish_of(response, has_calls=bool(self._awaited))
         return [*events, finish] if finish is not None else events
 
     # -- items --------------------------------------------------------------------------------------------
@@ -114,13 +114,21 @@ class ResponseEvents:
         if kind is None or place in self._items:
             return []
         opened = self._items[place] = _Item(id=_text(item, "id"))
-        self._has_calls = self._has_calls or kind in CALLS
+        self._note_call(item)
         if kind != "function_call":
             return []
         opened.call_index = self._calls
         self._calls += 1
         call_id = _text(item, "call_id") or opened.id or f"call_{opened.call_index}"
         return [ToolCallStarted(index=opened.call_index, id=call_id, name=_text(item, "name") or "")]
+
+    def _note_call(self, item: Mapping[str, Any]) -> None:
+        """What waits for the client: calls whose result is not among the items, for others run them too."""
+        kind, call_id = str(item.get("type")), _text(item, "call_id") or _text(item, "id")
+        if kind in CALLS or (kind == "tool_search_call" and item.get("execution") == "client"):
+            self._awaited.add(call_id)
+        elif kind.endswith("_output"):
+            self._awaited.discard(call_id)
 
     def _close(self, place: int, item: Mapping[str, Any]) -> list[AnswerEvent]:
         """What the finished item says that was not said yet."""
