@@ -371,5 +371,7 @@ class ChatStream:
 def _keys_of(provider: Provider, config: ProviderConfig) -> tuple[str, ...]:
     """Every text that an error must not repeat: the key, and the parts of it that go into headers."""
     secrets = [value for value in provider.headers(config).values() if isinstance(value, Secret)]
-    texts = {secret.reveal() for secret in (config.api_key, *secrets) if secret is not None}
+    texts = {
+        secret.reveal().removeprefix("Bearer ") for secret in (config.api_key, *secrets) if secret is not None
+    }
     return tuple(sorted((text for text in texts if len(text) >= _SHORTEST_KEY), key=len, reverse=True))
