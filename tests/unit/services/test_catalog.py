@@ -425,5 +425,5 @@ async def test_a_list_that_could_not_be_read_since_degrades_what_was_healthy_and
     head = replace(fresh.heads["openai"], error="provider_protocol: no list")
     await shelf.catalog_store.write_head(head)
     view = await shelf.later(60)
-    assert (view.status_of("openai"), view.stale) == (ProviderStatus.DEGRADED, {"openai"})
+    assert (view.status_of("openai"), view.stale) == (ProviderStatus.DEGRADED, frozenset({"openai"}))
     assert await shelf.ids() == [GPT.id]
