@@ -1,6 +1,7 @@
 """The mock provider answers like a real one, through the same dialect, and fails as it is told to."""
 
 import json
+import operator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,9 +11,11 @@ import jsonschema
 import pytest
 
 from headgate.domain.catalog import Modality, ModelStatus
-from headgate.domain.errors import HeadgateError
-from headgate.providers.base import ProviderConfig
-from headgate.providers.mock import MODELS, Mock, MockTransport
+from headgate.domain.errors import HeadgateError, ProviderRejected
+from headgate.domain.generation import Usage
+from headgate.providers._mock_models import MODELS
+from headgate.providers.base import ChatCall, ProviderConfig
+from headgate.providers.mock import Mock, MockTransport
 from tests.unit.providers.mocking import Talk
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "providers" / "mock"
@@ -49,7 +52,8 @@ async def test_the_list_holds_models_of_every_kind(talk: Talk) -> None:
     assert listing.dropped == ()
     models = {model.native_id: model for model in listing.models}
     assert models.keys() == {model.id for model in MODELS}
-    assert {model.modality for model in models.values()} == {Modality.TEXT}
+    assert {model.modality for model in models.values()} == {Modality.TEXT, Modality.EMBEDDING}
+    assert models["embed"].output_modalities == ("embeddings",)
     assert models["echo"].premium is False
     assert models["chat"].premium is True
     assert models["chat"].vision
@@ -269,3 +273,22 @@ async def test_what_a_real_server_refuses_is_refused(talk: Talk, body: dict[str,
 async def test_there_are_no_other_models(talk: Talk) -> None:
     for model in ("gpt-4o", "fault-", "fault-99", "fault-600", "fault-nonsense"):
         assert (await talk.fails(model)).code == "model_not_found"
+
+
+async def test_embeddings_are_unit_vectors_near_each_other_where_words_are_shared(talk: Talk) -> None:
+    texts = ["the cat sat on the mat", "a cat sat on a mat", "interest rates rose again"]
+    call = ChatCall(body={"input": texts, "dimensions": 512}, model="embed", stream=False)
+    answer = await talk.bound.embed(call, lambda _usage: None)
+    vectors = [row["embedding"] for row in json.loads(answer.body)["data"]]
+    assert [len(vector) for vector in vectors] == [512] * 3
+    near, far = (sum(map(operator.mul, vectors[0], other)) for other in vectors[1:])
+    assert near > 0.4 > far
+    assert answer.outcome.usage == Usage(input_tokens=16, output_tokens=0, total_tokens=16)
+    again = await talk.bound.embed(call, lambda _usage: None)
+    assert again.body == answer.body
+
+
+async def test_a_model_that_makes_no_embeddings_says_which_does(talk: Talk) -> None:
+    call = ChatCall(body={"input": "x"}, model="echo", stream=False)
+    with pytest.raises(ProviderRejected, match="embed does"):
+        await talk.bound.embed(call, lambda _usage: None)

@@ -1,8 +1,9 @@
 """A provider that is always there: no key, no network, no cost; real answers to everything but the question.
 
 Its models (`mock/echo`, `mock/chat`, `mock/reasoner`, `mock/agent`, `mock/retiring`) stream, call tools, fill
-JSON schemas, say what images they got and stop at `max_tokens`. They run in the process, behind a transport
-of their own, and speak OpenAI's dialect, so whatever is above the dialect can't tell them from real ones.
+JSON schemas, say what images they got and stop at `max_tokens`; `mock/embed` makes embeddings. They run in
+the process, behind a transport of their own, and speak OpenAI's dialect, so whatever is above the dialect
+can't tell them from real ones.
 
 Pace: a model's id may end in `@<n>ms`, milliseconds a token (`mock/echo@50ms`), or the request may hold
 `"mock": {"first_ms": 800, "token_ms": 50}`.
@@ -26,100 +27,25 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
-from headgate.domain.catalog import ModelInfo, Pricing
+from headgate.domain.catalog import Modality, ModelInfo, Pricing
 from headgate.domain.errors import ProviderFailed
 from headgate.ports import HttpTransport, WireRequest, WireResponse
 from headgate.providers._mock_answers import MockAnswer, MockRefusal, answer_to
+from headgate.providers._mock_embeddings import embeddings_to
+from headgate.providers._mock_models import MODELS, MockModel
 from headgate.providers.base import ProviderSpec, provider
 from headgate.providers.dialects import listing
 from headgate.providers.dialects.openai import OpenAICompatible
 
-_CREATED = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
 _FIRST_MS, _TOKEN_MS, _LONGEST_MS = 20.0, 2.0, 60_000.0
 _PACE = re.compile(r"(?P<model>.+)@(?P<ms>\d{1,5})ms")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MockModel:
-    """A model of the list. Prices are USD per million tokens; expires_at is a date."""
-
-    id: str
-    name: str
-    description: str
-    capabilities: tuple[str, ...]
-    inputs: tuple[str, ...] = ("text",)
-    context: int = 128_000
-    max_output: int = 4_096
-    price: tuple[str, str] = ("0", "0")
-    expires_at: str | None = None
-
-    def entry(self) -> dict[str, Any]:
-        """As the list shows it."""
-        return {
-            "id": self.id,
-            "object": "model",
-            "created": _CREATED,
-            "owned_by": "mock",
-            "name": self.name,
-            "description": self.description,
-            "context_length": self.context,
-            "max_output_tokens": self.max_output,
-            "input_modalities": self.inputs,
-            "capabilities": self.capabilities,
-            "pricing": {"input": self.price[0], "output": self.price[1]},
-            "expires_at": self.expires_at,
-        }
-
-
-MODELS = (
-    MockModel(
-        id="echo",
-        name="Mock Echo",
-        description="Says the last message again. Free.",
-        capabilities=("streaming", "json_mode", "vision"),
-        inputs=("text", "image"),
-    ),
-    MockModel(
-        id="chat",
-        name="Mock Chat",
-        description="Says what it was asked, and what it sees. Costs as much as a small real model.",
-        capabilities=("streaming", "tools", "vision", "structured_output", "json_mode"),
-        inputs=("text", "image"),
-        price=("0.15", "0.6"),
-    ),
-    MockModel(
-        id="reasoner",
-        name="Mock Reasoner",
-        description="Thinks before it answers.",
-        capabilities=("streaming", "reasoning", "tools", "structured_output"),
-        context=200_000,
-        max_output=32_000,
-        price=("2", "8"),
-    ),
-    MockModel(
-        id="agent",
-        name="Mock Agent",
-        description="Calls the first tool it is given, with arguments that satisfy its schema.",
-        capabilities=("streaming", "tools"),
-        context=32_000,
-        price=("0.5", "1.5"),
-    ),
-    MockModel(
-        id="retiring",
-        name="Mock Retiring",
-        description="Will be gone one day, as its list entry says.",
-        capabilities=("streaming",),
-        context=8_192,
-        price=("1", "2"),
-        expires_at="2099-12-31",
-    ),
-)
 _BY_ID = {model.id: model for model in MODELS}
 
 
@@ -134,6 +60,8 @@ class Mock(OpenAICompatible):
         docs_url="https://platform.openai.com/docs/api-reference/chat",
         base_url="http://mock.invalid/v1",
         auth="none",
+        embeddings_path="/embeddings",
+        modalities=frozenset({Modality.TEXT, Modality.EMBEDDING}),
         key_required=False,
         features=("streaming", "tools", "vision", "reasoning", "structured_output", "faults"),
     )
@@ -149,12 +77,15 @@ class Mock(OpenAICompatible):
             output=listing.read_mtok(prices.get("output")),
             source="mock",
         )
+        modality = Modality(entry.get("modality", "text"))
         return ModelInfo(
             id=f"mock/{native_id}",
             canonical_id=f"mock/{native_id}",
             provider="mock",
             name=listing.read_text(entry.get("name")) or native_id,
             description=listing.read_text(entry.get("description")),
+            modality=modality,
+            output_modalities=listing.OUTPUTS[modality],
             input_modalities=listing.read_modalities(entry.get("input_modalities")),
             capabilities=frozenset(listing.read_words(entry.get("capabilities"))),
             premium=listing.is_premium(pricing),
@@ -232,6 +163,8 @@ class MockTransport:
                 return self._response(request, [orjson.dumps(listed)])
             if request.method == "POST" and path.endswith("/chat/completions"):
                 return await self._chat(request)
+            if request.method == "POST" and path.endswith("/embeddings"):
+                return self._embeddings(request)
             raise MockRefusal(404, f"There is no {path}.")
         except MockRefusal as refusal:
             headers = _RETRY_SOON if refusal.status in (429, 503) else {}
@@ -241,13 +174,15 @@ class MockTransport:
     async def close(self) -> None:
         """Nothing is held."""
 
+    def _embeddings(self, request: WireRequest) -> "MockResponse":
+        body = _read_object(request.body or b"")
+        model = _Order.of(body).model
+        if model.modality is not Modality.EMBEDDING:
+            raise MockRefusal(400, f"{model.id} makes no embeddings; embed does.", param="model")
+        return self._response(request, [orjson.dumps(embeddings_to(body))])
+
     async def _chat(self, request: WireRequest) -> "MockResponse":
-        try:
-            body = orjson.loads(request.body or b"")
-        except orjson.JSONDecodeError:
-            raise MockRefusal(400, "The body is not JSON.") from None
-        if not isinstance(body, dict):
-            raise MockRefusal(400, "The body is not a JSON object.")
+        body = _read_object(request.body or b"")
         order = _Order.of(body)
         self._refuse(order.fault)
         answer = answer_to(
@@ -352,6 +287,16 @@ class MockResponse:
 
     async def close(self) -> None:
         self._closed = True
+
+
+def _read_object(body: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise MockRefusal(400, "The body is not JSON.") from None
+    if not isinstance(value, dict):
+        raise MockRefusal(400, "The body is not a JSON object.")
+    return value
 
 
 def _status_of(fault: str) -> int | None:
