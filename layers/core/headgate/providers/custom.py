@@ -1,11 +1,13 @@
 """Any server that speaks OpenAI's dialect: Ollama, vLLM, LM Studio, or one of the caller's own."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from headgate.domain.catalog import Modality, ModelInfo
 from headgate.ports import WireRequest
+from headgate.providers import _custom_servers
 from headgate.providers.base import ModelPage, ProviderConfig, ProviderSpec, provider
 from headgate.providers.dialects import listing
 from headgate.providers.dialects.canonical import canonical_id
@@ -50,7 +52,30 @@ class Custom(OpenAICompatible):
 
     def parse_list_models(self, body: bytes) -> ModelPage:
         """Ollama with no model pulled says `"data": null`, which is an empty list."""
-        return ModelPage(models=()) if _NULL_LIST.match(body) else super().parse_list_models(body)
+        if _NULL_LIST.match(body):
+            return ModelPage(models=())
+        page = super().parse_list_models(body)
+        return replace(page, details=_custom_servers.details_of(body, page.models))
+
+    def build_detail(self, config: ProviderConfig, detail: str) -> WireRequest | None:
+        """Native paths lie beside `/v1`, not below it."""
+        asked = _custom_servers.question(detail)
+        if asked is None:
+            return None
+        headers = self.headers(config)
+        if asked.body is not None:
+            headers["content-type"] = "application/json"
+        return WireRequest(
+            method=asked.method,
+            url=f"{self.base_url(config).removesuffix('/v1')}{asked.path}",
+            headers=headers,
+            body=asked.body,
+            idempotent=True,
+            guarded=config.guarded,
+        )
+
+    def parse_detail(self, detail: str, body: bytes, models: Mapping[str, ModelInfo]) -> Iterable[ModelInfo]:
+        return _custom_servers.read_answer(detail, body, models)
 
     def parse_model(self, entry: Mapping[str, Any]) -> ModelInfo | None:
         native_id = listing.read_id(entry)
