@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from string import ascii_letters, digits
 from typing import Any
 
 import pytest
@@ -362,6 +363,16 @@ async def test_a_cursor_with_any_character_altered_or_cut_is_refused() -> None:
         await refusal(desk, cursor=cursor[:at] + other + cursor[at + 1 :])
         await refusal(desk, cursor=cursor[:at])
     await refusal(desk, cursor=cursor + "A")
+
+
+@pytest.mark.parametrize("slug", ["a", "ab", "abc"])  # cursors of every length that base64 knows
+async def test_a_cursor_is_one_text_and_no_other_that_decodes_alike(slug: str) -> None:
+    desk = await desk_with(model(f"{slug}/one"), model(f"{slug}/two"))
+    cursor = await cursor_of(desk)
+    assert await desk.ids(cursor=cursor, limit=1) == [f"{slug}/two"]
+    for last in ascii_letters + digits + "-_":
+        if last != cursor[-1]:
+            await refusal(desk, cursor=cursor[:-1] + last)
 
 
 @pytest.mark.parametrize(
