@@ -28,9 +28,8 @@ class Exchange:
         self._sent: asyncio.Queue[Message] = asyncio.Queue()
         self._complete = False
         self.read_bytes = 0
-        self.task: asyncio.Future[None] = asyncio.ensure_future(
-            app(self._scope(method, path, headers or {}), self._receive, self._send)
-        )
+        self.scope = self._scope(method, path, headers or {})
+        self.task: asyncio.Future[None] = asyncio.ensure_future(app(self.scope, self._receive, self._send))
 
     @staticmethod
     def _scope(method: str, path: str, headers: Mapping[str, str]) -> dict[str, Any]:

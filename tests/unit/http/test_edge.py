@@ -322,3 +322,41 @@ async def test_what_there_is_not_is_said_in_our_shape(method: str, path: str, st
     body = answer.json()
     assert body.get("error", body)["code"] == code
     assert answer.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/v2/models", "GET, HEAD, OPTIONS"),
+        ("PATCH", "/v2/generations", "GET, HEAD, OPTIONS, POST"),
+        ("PUT", "/v1/chat/completions", "OPTIONS, POST"),
+        ("POST", "/v2/keys/key_1", "DELETE, GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_a_wrong_method_is_told_the_right_ones(method: str, path: str, allowed: str) -> None:
+    answer = await (await open_gate()).ask(method, path)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v2/models", "/v2/models/none", "/openapi.json"])
+async def test_head_is_get_without_the_body(path: str) -> None:
+    gate = await open_gate(models=[model("alpha/m")])
+    whole = await gate.get(path)
+    bare = await gate.ask("HEAD", path)
+    assert bare.status_code == whole.status_code
+    assert bare.content == b""
+    for name in ("content-type", "etag", "cache-control", "x-should-retry"):
+        assert bare.headers.get(name) == whole.headers.get(name)
+
+
+async def test_head_needs_a_key_where_get_does() -> None:
+    assert (await (await open_gate()).ask("HEAD", "/v2/models", key=None)).status_code == 401
+
+
+async def test_the_server_still_sees_that_it_was_a_head() -> None:
+    await open_gate()
+    exchange = Exchange(dispatch, "HEAD", "/healthz")
+    await exchange.head()
+    assert await exchange.rest() == b""
+    assert exchange.scope["method"] == "HEAD"

@@ -88,6 +88,14 @@ def _closed(endpoint: "Callable[..., Awaitable[Response]]") -> "ASGIApp":
     return app
 
 
+def allowed_methods(api: FastAPI, path: str) -> str:
+    """For `Allow`, which RFC 9110 §15.5.6 wants with a 405: of all routes of this path together."""
+    served = {
+        method for route in routes_of(api) if route.path_regex.match(path) for method in route.methods or ()
+    }
+    return ", ".join(sorted(served | {"OPTIONS"} | ({"HEAD"} if "GET" in served else set())))
+
+
 def create_app(routers: Iterable[APIRouter], runtime: Runtime) -> Edge:
     """What a function serves: the app inside its edge."""
     return Edge(create_api(routers, runtime), config=runtime.edge, prepare=lambda: runtime.services)
@@ -96,6 +104,7 @@ def create_app(routers: Iterable[APIRouter], runtime: Runtime) -> Edge:
 async def _on_http_exception(request: Request, error: Any) -> NoReturn:
     path, method = request.url.path, request.method
     if error.status_code == 405:
+        request.state.error_headers = lambda: [(b"allow", allowed_methods(request.app, path).encode())]
         raise NotFound(f"{path} does not take {method}.", code="method_not_allowed") from error
     if error.status_code == 404:
         raise NotFound(f"There is nothing at {path}.") from error

@@ -68,7 +68,7 @@ class Edge:
                 await exchange.preflight()
                 return
             exchange.check_length()
-            await self.app(scope, exchange.receive, exchange.send)
+            await self.app(exchange.scope, exchange.receive, exchange.send)
         except BodyTooLarge:
             await exchange.fail(too_large(self._config.limit_bytes))
         except HeadgateError as error:
@@ -100,6 +100,7 @@ class _Exchange:
     """One request at the edge."""
 
     __slots__ = (
+        "_bodiless",
         "_config",
         "_receive",
         "_received",
@@ -112,7 +113,9 @@ class _Exchange:
     )
 
     def __init__(self, scope: "Scope", receive: "Receive", send: "Send", config: EdgeConfig) -> None:
-        self.scope = scope
+        # A copy for HEAD, which is answered as GET without the body: the server looks at the original.
+        self._bodiless = scope["method"] == "HEAD"
+        self.scope = {**scope, "method": "GET"} if self._bodiless else scope
         self._receive = receive
         self._send = send
         self._config = config
@@ -120,8 +123,8 @@ class _Exchange:
         self._received = 0
         self._timing = Timing()
         self.request_id = new_id("req")
-        self.path = scope["path"] = canonical_path(scope)
-        state = scope.setdefault("state", {})
+        state = self.scope.setdefault("state", {})
+        self.path = self.scope["path"] = canonical_path(self.scope)
         state["request_id"] = self.request_id
         state["timing"] = self._timing
 
@@ -147,6 +150,8 @@ class _Exchange:
             headers.append((b"server-timing", self._timing.header()))
             headers.extend(self._cors())
             message["headers"] = headers
+        elif self._bodiless:
+            message["body"] = b""
         await self._send(message)
 
     async def fail(self, error: HeadgateError) -> None:
