@@ -30,14 +30,19 @@ from headgate.providers.dialects.speaking import outcome_of
 
 
 class AnthropicMessages(FrontDialect, BackDialect):
-    """Messages, on both sides."""
+    """Messages, on both sides.
+
+    path: below the provider's base URL; Anthropic's own is without `/v1`, those of others may be with it.
+    """
 
     name = ANTHROPIC_MESSAGES
 
+    def __init__(self, path: str = "/v1/messages") -> None:
+        self._path = path
+
     def path(self, call: ChatCall) -> str:
-        """With `/v1`: the base URL of Anthropic is without."""
         del call
-        return "/v1/messages"
+        return self._path
 
     # -- handed through -----------------------------------------------------------------------------------
 

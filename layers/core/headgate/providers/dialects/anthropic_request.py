@@ -32,7 +32,10 @@ _THINKING = ("enabled", "disabled", "adaptive", "between_tools")
 
 
 def read_request(body: Mapping[str, Any]) -> Conversation:
-    """Raises InvalidRequest naming each field that is wrong by its path."""
+    """Raises InvalidRequest naming each field that is wrong by its path.
+
+    A body without `max_tokens` is read too: it may be there to be counted.
+    """
     fields = Fields(body)
     for name in _HANDLED:
         fields.raw(name)
@@ -52,8 +55,6 @@ def read_request(body: Mapping[str, Any]) -> Conversation:
         user=_read_user(fields, extras),
         extras=extras,
     )
-    if fields.raw("max_tokens") is None:
-        fields.fault("max_tokens", "is missing; an integer is needed.")
     if config is not None:
         extras.update({config.at(name): value for name, value in config.unread.items()})
     extras.update(fields.unread)

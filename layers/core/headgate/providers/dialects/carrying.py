@@ -107,7 +107,8 @@ def carry(extras: Mapping[str, Any], call: ChatCall, *, own: Collection[str] = (
         if name in own or (rule is None and "[" not in name):
             kept[name] = value
         elif rule is None and "[]" not in name:
-            refused.append(FieldError(name, f"{_kind_of(value)}has no place in what this provider understands."))
+            why = f"{_kind_of(value)}has no place in what this provider understands."
+            refused.append(FieldError(name, why))
         elif rule is not None and (value is None or value in rule.harmless):
             continue
         elif rule is not None and rule.refused:

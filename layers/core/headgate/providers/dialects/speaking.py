@@ -82,14 +82,15 @@ class DialectProvider(Provider):
         """Raises CannotCarry for what this provider's dialect can't say, InvalidRequest for what is wrong."""
         back = self._back(call)
         own = {key: value for key, value in call.body.items() if key not in self.gateway_fields}
+        headers = self.headers(config)
+        headers["content-type"] = "application/json"
         if back.name == call.dialect:
             body = back.hand_request(replace(call, body=own))
+            headers |= call.headers
         else:
             body = back.write_request(front_of(call.dialect).read_request(own), call)
         if not self.spec.sends_stream_options:
             body.pop("stream_options", None)
-        headers = self.headers(config)
-        headers["content-type"] = "application/json"
         if call.stream:
             headers["accept"] = back.stream_type
         return WireRequest(
