@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from starlette.requests import ClientDisconnect
 
 from headgate.domain.errors import FieldError, InvalidRequest, MalformedRequest
 
@@ -22,7 +23,10 @@ _LONG_INTEGER = re.compile(rb"\d{19}")
 
 async def read_json(request: "Request") -> dict[str, Any]:
     """The body as a JSON object. Raises MalformedRequest (400) for anything else."""
-    raw = await request.body()
+    try:
+        raw = await request.body()
+    except ClientDisconnect:  # nobody is left to read the answer, but it is no crash of ours
+        raise MalformedRequest("The body stopped before its end.") from None
     if not raw:
         raise MalformedRequest("The body is empty; a JSON object is needed.")
     try:
@@ -32,9 +36,12 @@ async def read_json(request: "Request") -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedRequest("The body must be a JSON object.")
     body = _exactly(raw, value)
-    if request.scope["state"].get("camel"):
+    if not request.scope["state"].get("camel"):
+        return body
+    try:
         return snake_keys(body)
-    return body
+    except RecursionError:
+        raise MalformedRequest("The body is nested too deeply.") from None
 
 
 def _exactly(raw: bytes, value: dict[str, Any]) -> dict[str, Any]:
