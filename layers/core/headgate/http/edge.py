@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 EXPOSED = (
     b"x-request-id, x-headgate-generation-id, x-headgate-provider, x-headgate-model-served, "
-    b"x-headgate-attempts, x-headgate-model-requested, retry-after, x-should-retry, etag, location, "
+    b"x-headgate-attempts, x-headgate-model-requested, x-headgate-dropped-fields, x-headgate-estimated, "
+    b"retry-after, x-should-retry, etag, location, "
     b"deprecation, sunset, server-timing"
 )
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
