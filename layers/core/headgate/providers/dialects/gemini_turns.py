@@ -147,7 +147,7 @@ class TurnWriter:
 
     def _function_call(self, call: ToolCall) -> dict[str, Any]:
         self._names[call.id] = call.name
-        written: dict[str, Any] = {"name": call.name, "args": _arguments(call)}
+        written: dict[str, Any] = {"name": call.name, "args": _arguments(call.arguments)}
         if call.id:
             written["id"] = call.id
         part: dict[str, Any] = {"functionCall": written}
@@ -166,15 +166,15 @@ def _outcome(result: ToolResult) -> str:
     return "error" if result.is_error else "output"
 
 
-def _arguments(call: ToolCall) -> dict[str, Any]:
-    """The arguments as an object. Raises CannotCarry for what is none, as a call that was cut off."""
+def _arguments(arguments: str) -> dict[str, Any]:
+    """The arguments as an object; what a model wrote that is none is shown as it is."""
+    if not arguments.strip():
+        return {}
     try:
-        value = read_json(call.arguments.encode("utf-8", "replace")) if call.arguments.strip() else {}
+        value = read_json(arguments.encode("utf-8", "replace"))
     except AnswerError:
-        value = None
-    if not isinstance(value, dict):
-        raise CannotCarry.field("messages", f"the arguments of a call of {call.name} are no JSON object.")
-    return value
+        value = arguments
+    return value if isinstance(value, dict) else {"arguments": value}
 
 
 def _signed(signature: str | None) -> list[dict[str, Any]]:
