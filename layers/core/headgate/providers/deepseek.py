@@ -15,10 +15,17 @@ from headgate.providers.dialects.base import BackDialect
 from headgate.providers.dialects.canonical import canonical_id
 from headgate.providers.dialects.openai import OpenAICompatible
 from headgate.providers.dialects.openai_chat import OpenAIChat
+from headgate.providers.dialects.openai_chat_traits import ChatTraits
 from headgate.providers.dialects.openai_responses import OpenAIResponses
 
 # https://api-docs.deepseek.com/quick_start/pricing (2026-08): every model on offer has these.
 _ABILITIES = frozenset({"streaming", "tools", "json_mode", "prompt_caching"})
+
+
+# https://api-docs.deepseek.com/guides/thinking_mode (2026-11-20): a switch beside the effort, and thoughts go
+# back with tool calls. Content is a string:
+# https://api-docs.deepseek.com/api/create-chat-completion (2026-11-20).
+_TRAITS = ChatTraits(thinking="thinking", history="reasoning_content", plain_content=True)
 
 
 @provider
@@ -34,7 +41,7 @@ class DeepSeek(OpenAICompatible):
         key_check_path="/user/balance",
         features=("streaming", "tools", "reasoning", "prompt_caching"),
     )
-    backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(), OpenAIResponses())
+    backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(_TRAITS), OpenAIResponses())
 
     def build_key_check(self, config: ProviderConfig) -> WireRequest | None:
         """The balance is at the root, also for those who write the base URL with `/v1`."""

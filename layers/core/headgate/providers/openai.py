@@ -12,6 +12,7 @@ from headgate.providers.dialects.base import BackDialect
 from headgate.providers.dialects.canonical import canonical_id
 from headgate.providers.dialects.openai import OpenAICompatible
 from headgate.providers.dialects.openai_chat import OpenAIChat
+from headgate.providers.dialects.openai_chat_traits import ChatTraits
 from headgate.providers.dialects.openai_responses import OpenAIResponses
 
 # What no modality of the catalogue holds: moderation judges, realtime speaks over WebSocket only.
@@ -51,6 +52,11 @@ _ABILITIES = tuple(
 )  # fmt: skip
 
 
+# `max_tokens` is refused by models that reason, `reasoning_effort` by those that don't:
+# https://platform.openai.com/docs/guides/reasoning (2026-11-20).
+_TRAITS = ChatTraits(max_tokens="max_completion_tokens", thinks_only=True)
+
+
 @provider
 class OpenAI(OpenAICompatible):
     """Fine-tunes (`ft:…`, `ada:ft-…`) are what their base is. The list tells no prices."""
@@ -68,7 +74,7 @@ class OpenAI(OpenAICompatible):
         ),
         features=("streaming", "tools", "vision", "reasoning", "structured_output"),
     )
-    backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(), OpenAIResponses())
+    backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(_TRAITS), OpenAIResponses())
 
     def parse_model(self, entry: Mapping[str, Any]) -> ModelInfo | None:
         native_id = listing.read_id(entry)

@@ -24,6 +24,7 @@ from headgate.providers.dialects.base import BackDialect
 from headgate.providers.dialects.canonical import canonical_id
 from headgate.providers.dialects.openai import OpenAICompatible
 from headgate.providers.dialects.openai_chat import OpenAIChat
+from headgate.providers.dialects.openai_chat_traits import ChatTraits
 from headgate.providers.dialects.openai_responses import OpenAIResponses
 
 # Price keys that are not per token of text, by OpenRouter's names; `audio` and the like are per token of that
@@ -76,6 +77,18 @@ _AVAILABILITY: Mapping[str, tuple[type[HeadgateError], str]] = {
 _NEXT_PAGE = re.compile(rb'"next"\s*:\s*"')
 
 
+# https://openrouter.ai/docs/api-reference/parameters, …/use-cases/reasoning-tokens and
+# …/features/prompt-caching (2026-11-20).
+_TRAITS = ChatTraits(
+    thinking="reasoning",
+    history="reasoning_details",
+    sampling=frozenset({"top_k"}),
+    cache_control=True,
+    tool_media=True,
+    any_media=True,
+)
+
+
 @provider
 class OpenRouter(OpenAICompatible):
     """The list holds every kind of model; its own routers (`openrouter/auto`) cost what they pick."""
@@ -95,7 +108,7 @@ class OpenRouter(OpenAICompatible):
         ),
         features=("streaming", "tools", "vision", "reasoning", "web_search", "reported_cost"),
     )
-    backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(), OpenAIResponses())
+    backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(_TRAITS), OpenAIResponses())
     models_query: ClassVar[Mapping[str, str]] = {"output_modalities": "all"}
 
     def build_list_models(self, config: ProviderConfig, page: str | None) -> WireRequest | None:

@@ -13,6 +13,7 @@ from headgate.providers.dialects.base import BackDialect
 from headgate.providers.dialects.canonical import canonical_id
 from headgate.providers.dialects.openai import OpenAICompatible
 from headgate.providers.dialects.openai_chat import OpenAIChat
+from headgate.providers.dialects.openai_chat_traits import ChatTraits
 from headgate.providers.dialects.openai_responses import OpenAIResponses
 
 # `GET /models` needs no key, so it proves nothing about one; this does (200, or 401/403):
@@ -45,6 +46,10 @@ _CAPABILITIES = {
 }
 
 
+# https://docs.requesty.ai/features/auto-caching (2026-11-20): cache marks as Anthropic has them.
+_TRAITS = ChatTraits(cache_control=True)
+
+
 @provider
 class Requesty(OpenAICompatible):
     """`policy/…` ids are a customer's own routing rules, no models, and are left out of the list."""
@@ -59,7 +64,7 @@ class Requesty(OpenAICompatible):
         modalities=frozenset({Modality.TEXT, Modality.IMAGE, Modality.EMBEDDING, Modality.TTS, Modality.STT}),
         features=("streaming", "tools", "vision", "reasoning", "regions"),
     )
-    backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(), OpenAIResponses())
+    backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(_TRAITS), OpenAIResponses())
 
     def build_key_check(self, config: ProviderConfig) -> WireRequest | None:
         """On a host of its own, unless the base URL was replaced: then everything is found there."""

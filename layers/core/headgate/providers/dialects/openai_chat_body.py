@@ -110,9 +110,12 @@ def _write_thinking(thinking: Thinking, call: ChatCall, traits: ChatTraits) -> M
     """
     if traits.thinking == "reasoning":
         return {"reasoning": _openrouter_reasoning(thinking)}
-    if traits.thinking == "thinking":
-        return {"thinking": {"type": "disabled" if is_off(thinking) else "enabled"}}
     effort = effort_of(thinking)
+    if traits.thinking == "thinking":
+        if is_off(thinking):
+            return {"thinking": {"type": "disabled"}}
+        told = {"reasoning_effort": effort} if effort is not None else {}
+        return {"thinking": {"type": "enabled"}, **told}
     known = call.info is None or not traits.thinks_only or "reasoning" in call.info.capabilities
     if traits.thinking is None or not known or is_off(thinking):
         if not (is_off(thinking) and not known):
