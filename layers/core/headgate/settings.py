@@ -11,7 +11,10 @@ from headgate.domain.errors import GatewayFault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One function's configuration. Names of variables are in `from_environ`; times are seconds."""
+    """One function's configuration. Names of variables are in `from_environ`; times are seconds.
+
+    by_role: slugs of the providers that the function's own role is to be the key of.
+    """
 
     function: str
     store: Literal["aws", "memory"] = "aws"
@@ -41,8 +44,9 @@ class Settings:
     request_timeout_s: float = 840.0
     ping_s: float = 15.0
     max_body_bytes: int = 10_000_000
-    read_requests_per_minute: int = 600
+    read_requests_per_minute: int = 6_000
     private_hosts: tuple[str, ...] = ()
+    by_role: frozenset[str] = frozenset()
     default_providers: tuple[str, ...] = ("openrouter", "requesty")
     default_text_model: str | None = None
     provider_environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -83,8 +87,9 @@ def from_environ(function: str, environ: Mapping[str, str] | None = None) -> Set
         request_timeout_s=_number(env, "HEADGATE_REQUEST_TIMEOUT_S", 840.0),
         ping_s=min(15.0, _number(env, "HEADGATE_PING_S", 15.0)),
         max_body_bytes=int(_number(env, "HEADGATE_MAX_BODY_BYTES", 10_000_000)),
-        read_requests_per_minute=int(_number(env, "HEADGATE_READ_REQUESTS_PER_MINUTE", 600)),
+        read_requests_per_minute=int(_number(env, "HEADGATE_READ_REQUESTS_PER_MINUTE", 6_000)),
         private_hosts=_words(env, "HEADGATE_PRIVATE_HOSTS"),
+        by_role=frozenset({"bedrock"} if _flag(env, "HEADGATE_BEDROCK") else ()),
         default_providers=_words(env, "HEADGATE_DEFAULT_PROVIDERS") or ("openrouter", "requesty"),
         default_text_model=env.get("HEADGATE_DEFAULT_TEXT_MODEL") or None,
         provider_environ={k: v for k, v in env.items() if k.endswith(("_API_KEY", "_BASE_URL")) and v},
