@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from headgate.ports import Log
 
 EXPOSED = (
-    b"x-request-id, x-headgate-generation-id, x-headgate-provider, x-headgate-model-served, "
+    b"x-request-id, request-id, x-headgate-generation-id, x-headgate-provider, x-headgate-model-served, "
     b"x-headgate-attempts, x-headgate-model-requested, x-headgate-dropped-fields, x-headgate-estimated, "
     b"retry-after, x-should-retry, etag, location, "
     b"deprecation, sunset, server-timing"
@@ -148,6 +148,8 @@ class _Exchange:
             self._started = True
             headers: list[Header] = list(message["headers"])
             headers.append((b"x-request-id", self.request_id.encode()))
+            if self.path.startswith("/v1/messages"):  # the name by which Anthropic's SDKs look for it
+                headers.append((b"request-id", self.request_id.encode()))
             headers.append((b"server-timing", self._timing.header()))
             headers.extend(self._cors())
             message["headers"] = headers
