@@ -19,6 +19,7 @@ _USUAL = {
     "HEADGATE_ALLOW_UNLISTED_MODELS": "1",
     "HEADGATE_PRIVATE_HOSTS": "localhost,127.0.0.1,::1",
     "HEADGATE_STAGE_PREFIX": "",
+    "HEADGATE_READ_REQUESTS_PER_MINUTE": "0",
 }
 """What differs here from a deployed stack's defaults."""
 
