@@ -31,6 +31,7 @@ class _Item:
     """An output item that may still grow. said: its texts so far, by kind and place within the item."""
 
     id: str | None
+    kind: Any = None
     call_index: int | None = None
     said: dict[tuple[str, int], list[str]] = field(default_factory=dict)
     closed: bool = False
@@ -96,13 +97,19 @@ class ResponseEvents:
         return [Started(id=_text(response, "id"), model=_text(response, "model"))]
 
     def _finish(self, response: Mapping[str, Any], data: bytes) -> list[AnswerEvent]:
-        """With the items, if none came before: places may have gaps in a stream, and have none here."""
+        """With the items, if none came before, and the ends of those that were left open.
+
+        Places may have gaps in a stream, and have none here, so that no others can be told to be new.
+        """
         events: list[AnswerEvent] = []
-        if not self._items:
-            output = response.get("output")
-            for place, item in enumerate(output if isinstance(output, list) else ()):
-                if isinstance(item, Mapping):
-                    events += self._close(place, item)
+        output = response.get("output")
+        first = not self._items
+        for place, item in enumerate(output if isinstance(output, list) else ()):
+            opened = self._items.get(place)
+            if isinstance(item, Mapping) and (
+                first or (opened is not None and opened.kind == item.get("type"))
+            ):
+                events += self._close(place, item)
         events += self.usage_in(response, data)
         finish = finish_of(response, has_calls=bool(self._awaited))
         return [*events, finish] if finish is not None else events
@@ -113,7 +120,7 @@ class ResponseEvents:
         kind = item.get("type")
         if kind is None or place in self._items:
             return []
-        opened = self._items[place] = _Item(id=_text(item, "id"))
+        opened = self._items[place] = _Item(id=_text(item, "id"), kind=kind)
         self._note_call(item)
         if kind != "function_call":
             return []
