@@ -10,6 +10,7 @@ import json
 import re
 import struct
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -191,6 +192,36 @@ def rebuilt(exchange: Exchange) -> tuple[str, Any]:
 ONE_PART = [each for each in EMBEDDED if len(each.request["requests"][0]["content"]["parts"]) == 1]
 
 
+FIXTURES = RECORDED / "vercel-ai-fixtures" / "google"
+CHUNKED = sorted(FIXTURES.glob("*.chunks.txt"))
+"""Streams that another project recorded, one chunk a line; some have arguments in pieces."""
+
+
+def leaves(value: Any, path: str = "$") -> dict[str, Any]:
+    """The values of an object by the paths that Gemini has for them."""
+    if isinstance(value, dict):
+        return {
+            at: leaf for name, each in value.items() for at, leaf in leaves(each, f"{path}.{name}").items()
+        }
+    if isinstance(value, list):
+        return {at: leaf for n, each in enumerate(value) for at, leaf in leaves(each, f"{path}[{n}]").items()}
+    return {path: value}
+
+
+def told_leaves(chunks: list[Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The calls of a stream by name, with their arguments' leaves, whichever way they came."""
+    calls: list[tuple[str, dict[str, Any]]] = []
+    for part in (part for chunk in chunks for part in chunk["candidates"][0]["content"].get("parts", [])):
+        call = part.get("functionCall", {})
+        if "name" in call:
+            calls.append((call["name"], leaves(call["args"]) if call.get("args") else {}))
+        for piece in call.get("partialArgs", []):
+            held = calls[-1][1]
+            held.setdefault(piece["jsonPath"], "" if "stringValue" in piece else piece.get("numberValue"))
+            held[piece["jsonPath"]] += piece.get("stringValue", 0) if "stringValue" in piece else 0
+    return calls
+
+
 if EXCHANGES:
 
     def test_the_recordings_are_found(capsys: pytest.CaptureFixture[str]) -> None:
@@ -334,3 +365,32 @@ if EXCHANGES:
         listed = (RECORDED / "gemini" / "models-page1.json").read_bytes()
         ours = {model.canonical_id for model in PROVIDER.parse_list_models(listed).models}
         assert len(ours & google) >= 18
+
+    @pytest.mark.parametrize("path", CHUNKED, ids=lambda path: path.name.removesuffix(".chunks.txt"))
+    def test_streams_that_others_recorded_are_read(path: Path) -> None:
+        chunks = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        body = b"".join(b"data: " + json.dumps(chunk).encode() + b"\r\n\r\n" for chunk in chunks)
+        events = play(STREAMED[0], [body[at : at + 997] for at in range(0, len(body), 997)])
+        builder = AnswerBuilder()
+        for event in events:
+            assert not isinstance(event, Failed)
+            builder.add(event)
+        answer = builder.answer
+        parts = [part for chunk in chunks for part in chunk["candidates"][0]["content"].get("parts", [])]
+        assert answer.text == "".join(part.get("text", "") for part in parts if not part.get("thought"))
+        calls = [(call.name, leaves(json.loads(call.arguments))) for call in answer.tool_calls]
+        assert calls == told_leaves(chunks)
+        assert answer.finish is not None
+        assert (answer.finish.reason == "tool_calls") == bool(calls)
+        told = chunks[-1]["usageMetadata"]
+        assert answer.usage is not None
+        assert answer.usage.total_tokens == told["totalTokenCount"]
+        assert answer.usage.output_tokens == told["totalTokenCount"] - told["promptTokenCount"]
+
+    def test_streams_with_arguments_in_pieces_are_among_them() -> None:
+        assert len([path for path in CHUNKED if "partialArgs" in path.read_text()]) >= 4
+
+    def test_an_error_that_others_recorded_says_how_long_to_wait() -> None:
+        body = (FIXTURES / "google-429-retry-info.json").read_bytes()
+        error = PROVIDER.classify_error(429, {}, body)
+        assert (error.code, error.retry_after_s) == ("provider_rate_limited", 34.4)
