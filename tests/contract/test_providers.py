@@ -9,12 +9,14 @@ retry_after_s?, says?, absent?}`.
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 import pytest
@@ -250,7 +252,7 @@ def test_only_questions_may_be_asked_twice(slug: str) -> None:
 def test_a_chat_goes_out_with_the_providers_own_id_and_all_unknown_fields(slug: str) -> None:
     for stream in (False, True):
         request = REGISTRY.load(slug).build_chat(call(stream=stream), config_of(slug))
-        text = (request.body or b"").decode() + request.url
+        text = (request.body or b"").decode() + unquote(request.url)
         assert "whatever/the-caller-wrote" not in text
         assert "author/model:variant@region" in text
         assert "some_unknown_field" in text
@@ -448,6 +450,11 @@ def play(slug: str, body: bytes, size: int) -> tuple[list[StreamEvent], Any]:
     return events + reader.end(), reader.outcome
 
 
+def told(events: list[StreamEvent]) -> bytes:
+    """All that the client gets, but for an id that was made up because the provider gave none."""
+    return re.sub(rb"chatcmpl-[0-9a-f]{32}", b"chatcmpl-", b"".join(event.data for event in events))
+
+
 @every_slug
 @pytest.mark.parametrize("name", ["chat.sse", "chat-tools.sse"])
 def test_a_stream_reads_the_same_however_it_is_cut(slug: str, name: str) -> None:
@@ -455,7 +462,7 @@ def test_a_stream_reads_the_same_however_it_is_cut(slug: str, name: str) -> None
     whole, outcome = play(slug, body, len(body))
     for size in (1, 2, 7, 61, 1000):
         events, cut_outcome = play(slug, body, size)
-        assert b"".join(event.data for event in events) == b"".join(event.data for event in whole)
+        assert told(events) == told(whole)
         assert [event.content for event in events if event.data] == [e.content for e in whole if e.data]
         assert cut_outcome == outcome
 

@@ -24,7 +24,9 @@ from headgate.ports import (
     HttpTransport,
     Log,
     RefreshStarter,
+    RequestSigner,
     SecretStore,
+    WireRequest,
 )
 from headgate.settings import BUFFERED_BODY_BYTES, Settings, from_environ
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
 
     from headgate.aws.clients import AwsClients, OnCall
+    from headgate.domain.secret import Secret
     from headgate.http.edge import Edge
     from headgate.providers.base import ProviderConfig
     from headgate.providers.registry import ProviderRegistry
@@ -62,6 +65,17 @@ class Adapters:
     clock: Clock | None = None
     log: Log | None = None
     transport: HttpTransport | None = None
+    signer: RequestSigner | None = None
+
+
+class _SignerOnCall:
+    """A signer that is made when the first request is to be signed: most providers ask for none."""
+
+    def __init__(self, make: Callable[[], RequestSigner]) -> None:
+        self._make = make
+
+    async def sign(self, request: WireRequest, *, service: str, region: str) -> "Mapping[str, str | Secret]":
+        return await self._make().sign(request, service=service, region=region)
 
 
 class Container:
@@ -150,13 +164,28 @@ class Container:
         )
         return AioTransport(guard=guard)
 
+    @cached_property
+    def signer(self) -> RequestSigner:
+        given = self._adapters.signer if self._adapters is not None else None
+        if given is not None:
+            return given
+        from headgate.aws.signing import RoleSigner  # noqa: PLC0415
+
+        return RoleSigner(self.aws)
+
     # -- services -------------------------------------------------------------------------------------------
 
     @cached_property
     def registry(self) -> "ProviderRegistry":
         from headgate.providers.registry import ProviderRegistry  # noqa: PLC0415
 
-        return ProviderRegistry(transport=self.transport, clock=self.clock, configure=self._platform_config)
+        return ProviderRegistry(
+            transport=self.transport,
+            clock=self.clock,
+            configure=self._platform_config,
+            signer=_SignerOnCall(lambda: self.signer),
+            region=self.settings.aws_region,
+        )
 
     @cached_property
     def platform(self) -> "PlatformKeys":
@@ -167,11 +196,17 @@ class Container:
             self.clock,
             self.settings,
             known_slugs=self._known_slugs,
-            needs_key=lambda slug: self.registry.load(slug).spec.key_required,
+            needs_key=self._needs_key,
+            by_role=lambda slug: self.registry.load(slug).spec.by_role,
         )
 
     async def _platform_config(self, slug: str) -> "ProviderConfig | None":
         return await self.platform.config(slug)
+
+    def _needs_key(self, slug: str) -> bool:
+        """A role does for one only where the operator says so."""
+        spec = self.registry.load(slug).spec
+        return spec.key_required or spec.by_role
 
     def _known_slugs(self) -> "Iterable[str]":
         return self.registry.known_slugs()

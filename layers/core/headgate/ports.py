@@ -89,6 +89,17 @@ class HttpTransport(Protocol):
     async def close(self) -> None: ...
 
 
+class RequestSigner(Protocol):
+    """Signs requests as the role that the function runs under (AWS Signature Version 4)."""
+
+    async def sign(self, request: WireRequest, *, service: str, region: str) -> Mapping[str, str | Secret]:
+        """The headers to add; method, URL, content type and body must then stay as they are.
+
+        Raises ProviderRefused (`provider_auth`) where the function has no credentials.
+        """
+        ...
+
+
 class SecretStore(Protocol):
     """Platform keys: `headgate/<slug>` in Secrets Manager, a JSON object or the bare key."""
 

@@ -56,6 +56,10 @@ BUFFERED_BODY_BYTES = 4_500_000
 """Largest body on a route that Lambda buffers: 6 MB after base64."""
 
 
+_ROLE_SWITCHES: Mapping[str, str] = {"bedrock": "HEADGATE_BEDROCK"}
+"""What turns on each provider that the function's own role can be the key of."""
+
+
 def from_environ(function: str, environ: Mapping[str, str] | None = None) -> Settings:
     """Settings of one function. Raises GatewayFault naming a variable whose value can't be read."""
     env = os.environ if environ is None else environ
@@ -89,7 +93,7 @@ def from_environ(function: str, environ: Mapping[str, str] | None = None) -> Set
         max_body_bytes=int(_number(env, "HEADGATE_MAX_BODY_BYTES", 10_000_000)),
         read_requests_per_minute=int(_number(env, "HEADGATE_READ_REQUESTS_PER_MINUTE", 6_000)),
         private_hosts=_words(env, "HEADGATE_PRIVATE_HOSTS"),
-        by_role=frozenset({"bedrock"} if _flag(env, "HEADGATE_BEDROCK") else ()),
+        by_role=frozenset(slug for slug, name in _ROLE_SWITCHES.items() if _flag(env, name)),
         default_providers=_words(env, "HEADGATE_DEFAULT_PROVIDERS") or ("openrouter", "requesty"),
         default_text_model=env.get("HEADGATE_DEFAULT_TEXT_MODEL") or None,
         provider_environ={k: v for k, v in env.items() if k.endswith(("_API_KEY", "_BASE_URL")) and v},

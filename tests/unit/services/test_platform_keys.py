@@ -16,18 +16,20 @@ KNOWN = ("alpha", "custom", "mock")
 
 
 class Ring:
-    """Platform keys over a store that counts; `custom` is the provider that may need no key."""
+    """Platform keys over a store that counts; `custom` is the provider that may need no key, `cloud` the one
+    that the function's own role is good for, where `by_role` says so."""
 
-    def __init__(self, mock: Mock = "off") -> None:
+    def __init__(self, mock: Mock = "off", *, by_role: frozenset[str] = frozenset()) -> None:
         self.clock = ManualClock()
         self.secrets = MemorySecretStore({"alpha": {"api_key": "sk-alpha"}})
         self.counted = Counted(self.secrets)
         self.keys = PlatformKeys(
             cast("SecretStore", self.counted),
             self.clock,
-            Settings(function="x", mock=mock, request_timeout_s=70),
-            known_slugs=lambda: KNOWN,
+            Settings(function="x", mock=mock, request_timeout_s=70, by_role=by_role),
+            known_slugs=lambda: (*KNOWN, *sorted(by_role)),
             needs_key=lambda slug: slug != "custom",
+            by_role=lambda slug: slug == "cloud",
         )
 
 
@@ -49,6 +51,24 @@ async def test_a_base_url_alone_is_enough_where_the_server_may_need_no_key() -> 
     assert config is not None
     assert (config.api_key, config.base_url) == (None, "http://vllm:8000/v1")
     assert await ring.keys.config("alpha") is None
+
+
+async def test_a_role_is_a_configuration_where_it_is_turned_on_and_the_provider_takes_it() -> None:
+    assert await Ring().keys.config("cloud") is None
+    ring = Ring(by_role=frozenset({"cloud", "beta"}))
+    config = await ring.keys.config("cloud")
+    assert config is not None
+    assert (config.api_key, config.base_url, config.timeout_s) == (None, None, 70)
+    assert await ring.keys.config("beta") is None
+    assert await ring.keys.configured() == ["alpha", "cloud"]
+
+
+async def test_a_key_is_used_beside_a_role() -> None:
+    ring = Ring(by_role=frozenset({"cloud"}))
+    ring.secrets.put("cloud", api_key="sk-cloud")
+    config = await ring.keys.config("cloud")
+    assert config is not None
+    assert config.api_key is not None
 
 
 async def test_an_empty_secret_is_no_configuration() -> None:

@@ -36,7 +36,8 @@ class ProviderSpec:
     """The declarative part of a provider.
 
     base_url: what that vendor's SDK calls base URL. models_path, key_check_path, embeddings_path: relative to
-    it; None where there is none. auth: how the key is sent. key_required: false where a server may need none.
+    it; None where there is none. auth: how the key is sent; `aws` is as `bearer`, or without a key by
+    signing as the function's own role. key_required: false where a server may need none.
     modalities: what it can make, before its list is read. features: names shown in provider listings.
     sends_stream_options: whether `stream_options.include_usage` may be sent to it. list_optional: a 404 says
     that this server has no list, and is no failure. list_ttl_s: how long a list is good where asking for one
@@ -51,7 +52,7 @@ class ProviderSpec:
     models_path: str | None = "/models"
     key_check_path: str | None = None
     embeddings_path: str | None = None
-    auth: Literal["bearer", "x-api-key", "x-goog-api-key", "none"] = "bearer"
+    auth: Literal["bearer", "x-api-key", "x-goog-api-key", "aws", "none"] = "bearer"
     key_required: bool = True
     default_headers: Mapping[str, str] = field(default_factory=dict)
     rate_limit: RateLimit | None = None
@@ -68,6 +69,19 @@ class ProviderSpec:
         """The environment variable of its key: `OPENROUTER_API_KEY`."""
         return f"{self.slug.upper()}_API_KEY"
 
+    @property
+    def by_role(self) -> bool:
+        """Whether the function's own role can be its key."""
+        return self.auth == "aws"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningScope:
+    """What a request is signed for: an AWS service by its signing name, in a region (`eu-central-1`)."""
+
+    service: str
+    region: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderConfig:
@@ -75,7 +89,7 @@ class ProviderConfig:
 
     base_url None means the provider's own. guarded: the address came from a caller.
     timeout_s bounds one call, first_byte_timeout_s and idle_timeout_s its silences; max_retries overrides the
-    policy's.
+    policy's. metadata: `region`, for a provider that the function's role is good for, is where that runs.
     """
 
     api_key: Secret | None = None
@@ -219,11 +233,16 @@ class Provider(ABC):
     def headers(self, config: ProviderConfig) -> dict[str, str | Secret]:
         """Default headers and the key, as this provider takes it."""
         headers: dict[str, str | Secret] = {"accept": "application/json", **self.spec.default_headers}
-        if config.api_key is not None and self.spec.auth == "bearer":
+        if config.api_key is not None and self.spec.auth in ("bearer", "aws"):
             headers["authorization"] = Secret(f"Bearer {config.api_key.reveal()}")
         elif config.api_key is not None and self.spec.auth != "none":
             headers[self.spec.auth] = config.api_key
         return headers
+
+    def signing_scope(self, config: ProviderConfig) -> SigningScope | None:
+        """What each request is signed for as the function's own role; None where its headers are enough."""
+        del config
+        return None
 
     def transport(self) -> HttpTransport | None:
         """A transport of its own, for a provider that needs no network; None for all others."""

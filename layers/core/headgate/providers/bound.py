@@ -11,7 +11,7 @@ from headgate.domain.catalog import ModelInfo, merge_models
 from headgate.domain.errors import HeadgateError, NotFound, ProviderFailed
 from headgate.domain.retry import RetryPolicy
 from headgate.domain.secret import Secret
-from headgate.ports import Clock, HttpTransport, WireResponse
+from headgate.ports import Clock, HttpTransport, RequestSigner, WireResponse
 from headgate.providers._details import ask_details
 from headgate.providers.base import (
     ChatAnswer,
@@ -71,6 +71,7 @@ class BoundProvider:
         rng: Callable[[], float] = random.random,
         policy: RetryPolicy | None = None,
         sleep: Sleep = asyncio.sleep,
+        signer: RequestSigner | None = None,
     ) -> None:
         policy = policy or provider.spec.retry
         if config.max_retries is not None:
@@ -86,6 +87,7 @@ class BoundProvider:
             policy=policy,
             keys=_keys_of(provider, config),
             config=config,
+            signer=signer,
         )
 
     def __repr__(self) -> str:

@@ -12,11 +12,12 @@ import pkgutil
 import random
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from headgate.domain.errors import GatewayFault, InvalidRequest, NotFound, ProviderRefused
-from headgate.ports import Clock, HttpTransport
+from headgate.ports import Clock, HttpTransport, RequestSigner
 from headgate.providers.base import CONTRACT_VERSION, Provider, ProviderConfig, ProviderSpec
 from headgate.providers.bound import BoundProvider
 from headgate.providers.sending import Sleep
@@ -50,7 +51,8 @@ def canonical_slug(name: str) -> str:
 class ProviderRegistry:
     """All providers, loaded when asked for, bound to one transport and the platform's configuration.
 
-    For one event loop. Slugs are taken by any of their names.
+    For one event loop. Slugs are taken by any of their names. signer, region: sign, and where, for providers
+    that the function's own role is good for.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class ProviderRegistry:
         rng: Callable[[], float] = random.random,
         sleep: Sleep = asyncio.sleep,
         package: str = PACKAGE,
+        signer: RequestSigner | None = None,
+        region: str | None = None,
     ) -> None:
         self._transport = transport
         self._clock = clock
@@ -69,6 +73,8 @@ class ProviderRegistry:
         self._rng = rng
         self._sleep = sleep
         self._package = package
+        self._signer = signer
+        self._region = region
         self._builtin: frozenset[str] | None = None
         self._plugins: dict[str, EntryPoint] | None = None
         self._registered: dict[str, Provider | type[Provider]] = {}
@@ -201,6 +207,7 @@ class ProviderRegistry:
         config = self._given.get(slug) or await self._configure(slug)
         if config is None:
             return None
+        config = self._placed(self.load(slug), config)
         # Nothing is awaited from here on, so of any number of callers at once one initialises it.
         bound = self._bound.get(slug)
         if bound is None or bound.config != config:
@@ -218,6 +225,7 @@ class ProviderRegistry:
         Raises NotFound for an unknown slug, InvalidRequest naming `api_key` or `base_url`.
         """
         provider = self.load(name)
+        config = self._placed(provider, config)
         provider.validate_config(config)
         return BoundProvider(
             provider,
@@ -226,7 +234,14 @@ class ProviderRegistry:
             clock=self._clock,
             rng=self._rng,
             sleep=self._sleep,
+            signer=self._signer,
         )
+
+    def _placed(self, provider: Provider, config: ProviderConfig) -> ProviderConfig:
+        """With the region, for a provider that is reached where the function runs."""
+        if self._region is None or not provider.spec.by_role or "region" in config.metadata:
+            return config
+        return replace(config, metadata={**config.metadata, "region": self._region})
 
     def _transport_of(self, provider: Provider) -> HttpTransport:
         """Its own where it has one, made once; else everyone's."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from headgate.domain.errors import FieldError, HeadgateError, ProviderBusy, ProviderFailed
+from headgate.domain.errors import FieldError, HeadgateError, ProviderBusy, ProviderFailed, ProviderRefused
 from headgate.domain.generation import Attempt
 from headgate.domain.retry import RetryPolicy, decide_retry
-from headgate.ports import Clock, HttpTransport, WireRequest, WireResponse
+from headgate.ports import Clock, HttpTransport, RequestSigner, WireRequest, WireResponse
 from headgate.providers.base import Provider, ProviderConfig, StreamEvent
 
 OnAttempt = Callable[[Attempt], None]
@@ -27,7 +27,10 @@ STARS = "••••••••"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """How one configuration sends. keys: texts struck from every error; config: bounds each send."""
+    """How one configuration sends. keys: texts struck from every error; config: bounds each send.
+
+    signer: signs as the function's own role, where the provider asks for it.
+    """
 
     provider: Provider
     transport: HttpTransport
@@ -37,6 +40,7 @@ class Sender:
     policy: RetryPolicy
     config: ProviderConfig
     keys: tuple[str, ...] = field(default=(), repr=False)
+    signer: RequestSigner | None = None
 
     def run(
         self, deadline_s: float, model: str, on_attempt: OnAttempt | None, *, retry: bool = True
@@ -66,6 +70,20 @@ class Sender:
         for key in self.keys:
             data = data.replace(key.encode(), STARS.encode())
         return replace(event, data=data, error=self.clean(event.error))
+
+    async def signed(self, request: WireRequest) -> WireRequest:
+        """The request with a signature, where the provider asks for one.
+
+        Raises ProviderRefused where nobody can sign, and for an address of a caller's: it would be shown who
+        we are.
+        """
+        scope = self.provider.signing_scope(self.config)
+        if scope is None:
+            return request
+        if self.signer is None or request.guarded:
+            raise ProviderRefused("This request can't be signed as the gateway's own role.")
+        signature = await self.signer.sign(request, service=scope.service, region=scope.region)
+        return replace(request, headers={**request.headers, **signature})
 
     def limited(self, request: WireRequest, left_s: float) -> WireRequest:
         """The request with no timeout longer than the time left, or than the configuration's."""
@@ -169,12 +187,13 @@ class Run:
 
     async def _answer_to(self, request: WireRequest) -> WireResponse:
         """The answer, after the redirects that the provider means: it is asked there, not here again."""
-        response = await self.sender.transport.send(request)
+        sender = self.sender
+        response = await sender.transport.send(await sender.signed(request))
         while (target := self._target_of(request, response)) is not None:
             await response.close()
             self._followed, self._redirects = target, self._redirects + 1
             request = self._limited(target)
-            response = await self.sender.transport.send(request)
+            response = await sender.transport.send(await sender.signed(request))
         return response
 
     def _target_of(self, request: WireRequest, response: WireResponse) -> WireRequest | None:

@@ -9,7 +9,11 @@ from headgate.settings import Settings
 
 
 class PlatformKeys:
-    """Configurations by slug, kept for `secret_cache_s` seconds in the process."""
+    """Configurations by slug, kept for `secret_cache_s` seconds in the process.
+
+    needs_key: whether a provider always needs one. by_role: whether the function's own role can be its key,
+    asked only of those that `settings.by_role` turns on.
+    """
 
     def __init__(
         self,
@@ -19,12 +23,14 @@ class PlatformKeys:
         *,
         known_slugs: Callable[[], Iterable[str]],
         needs_key: Callable[[str], bool],
+        by_role: Callable[[str], bool],
     ) -> None:
         self._secrets = secrets
         self._clock = clock
         self._settings = settings
         self._known_slugs = known_slugs
         self._needs_key = needs_key
+        self._by_role = by_role
         self._cache: dict[str, tuple[float, ProviderConfig | None]] = {}
 
     async def config(self, slug: str) -> ProviderConfig | None:
@@ -61,10 +67,10 @@ class PlatformKeys:
         return config
 
     def _config_of(self, slug: str, secret: Mapping[str, Secret] | None) -> ProviderConfig | None:
-        if not secret:
-            return None
+        secret = secret or {}
         key, base_url = secret.get("api_key"), secret.get("base_url")
-        if key is None and (base_url is None or self._needs_key(slug)):
+        signs = slug in self._settings.by_role and self._by_role(slug)
+        if key is None and not signs and (base_url is None or self._needs_key(slug)):
             return None
         return ProviderConfig(
             api_key=key,
