@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from headgate.domain.catalog import ModelInfo
 from headgate.domain.conversation import (
     Media,
     Message,
@@ -409,6 +410,28 @@ def test_sampling_has_geminis_names() -> None:
         "frequencyPenalty": 0.1,
         "presencePenalty": -0.1,
     }
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**31 - 1])
+def test_a_seed_is_kept(seed: int) -> None:
+    assert write(asking(seed=seed))["generationConfig"] == {"seed": seed}
+
+
+@pytest.mark.parametrize("seed", [2**31, 2**63, -1])
+def test_a_seed_that_is_too_large_for_gemini_becomes_one_that_is_not(seed: int) -> None:
+    folded = write(asking(seed=seed))["generationConfig"]["seed"]
+    assert 0 <= folded < 2**31
+    assert folded == write(asking(seed=seed))["generationConfig"]["seed"]
+
+
+@pytest.mark.parametrize(("wanted", "written"), [(100, 100), (64_000, 8192)])
+def test_no_more_tokens_are_asked_for_than_the_model_can_write(wanted: int, written: int) -> None:
+    info = ModelInfo(
+        id="gemini/x", canonical_id="google/x", provider="gemini", name="x", max_output_tokens=8192
+    )
+    body = write(asking(max_tokens=wanted), call_of("x", info=info))
+    assert body["generationConfig"] == {"maxOutputTokens": written}
+    assert write(asking(max_tokens=wanted))["generationConfig"] == {"maxOutputTokens": wanted}
 
 
 def test_more_stop_sequences_than_gemini_takes_are_refused() -> None:

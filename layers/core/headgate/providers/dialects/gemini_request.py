@@ -17,6 +17,9 @@ from headgate.providers.dialects.gemini_turns import TurnWriter
 
 MAX_STOP_SEQUENCES = 5
 
+_SEEDS = 2**31
+"""A seed has 32 bits there; a larger one is folded, so that the same one still gives the same answer."""
+
 _MODALITIES = {"text": "TEXT", "image": "IMAGE"}
 """Of OpenRouter's `modalities`: sound would come as raw samples, which no other dialect expects."""
 
@@ -103,12 +106,12 @@ def _configure(conversation: Conversation, call: ChatCall) -> dict[str, Any]:
     if len(conversation.stop) > MAX_STOP_SEQUENCES:
         raise CannotCarry.field("stop", f"Gemini takes at most {MAX_STOP_SEQUENCES} of them.")
     told: dict[str, Any] = {
-        "maxOutputTokens": conversation.max_tokens,
+        "maxOutputTokens": _max_tokens(conversation.max_tokens, call),
         "temperature": conversation.temperature,
         "topP": conversation.top_p,
         "topK": conversation.top_k,
         "stopSequences": list(conversation.stop) or None,
-        "seed": conversation.seed,
+        "seed": None if conversation.seed is None else conversation.seed % _SEEDS,
         "frequencyPenalty": conversation.frequency_penalty,
         "presencePenalty": conversation.presence_penalty,
     }
@@ -119,6 +122,12 @@ def _configure(conversation: Conversation, call: ChatCall) -> dict[str, Any]:
         thinking = write_thinking(conversation.thinking, call)
         config |= {"thinkingConfig": thinking} if thinking else {}
     return config
+
+
+def _max_tokens(wanted: int | None, call: ChatCall) -> int | None:
+    """At most what the model can write: Gemini refuses more, where others take it as no limit."""
+    most = call.info.max_output_tokens if call.info is not None else None
+    return min(wanted, most) if wanted is not None and most is not None else wanted
 
 
 def _format(output: OutputFormat) -> dict[str, Any]:
