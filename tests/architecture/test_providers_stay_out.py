@@ -13,6 +13,9 @@ async def _unconfigured(_slug: str) -> ProviderConfig | None:
     return None
 
 
+_PERMISSIONS = re.compile(r'"[a-z0-9-]+:[A-Z]\w+"|"arn:[^"]*"')
+"""Actions and resources are AWS's own names, and one of its services is a provider too."""
+
 SLUGS = ProviderRegistry(
     transport=ScriptedTransport(), clock=ManualClock(), configure=_unconfigured
 ).known_slugs()
@@ -25,5 +28,6 @@ def test_there_are_providers_to_look_for() -> None:
 @pytest.mark.parametrize("slug", SLUGS)
 def test_adding_a_provider_never_edits_the_template(template_text: str, slug: str) -> None:
     text = template_text.replace("Default: openrouter,requesty", "", 1)
+    text = _PERMISSIONS.sub("", text)
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     assert not re.search(rf"\b{re.escape(slug)}\b", "\n".join(lines))

@@ -8,6 +8,14 @@ FUNCTIONS = ("Models", "Generations", "Accounts", "Health", "Refresh", "Usage")
 
 EVERYWHERE = {
     ("UsageRole", "dynamodb:ListStreams"): "lists streams by table name; IAM has no narrower resource for it",
+    **{
+        (
+            f"{function}FunctionRole",
+            f"bedrock:{action}",
+        ): "lists what there is; no resource is named in the call"
+        for function in ("Health", "Refresh")
+        for action in ("ListFoundationModels", "ListInferenceProfiles")
+    },
 }
 """Every `Resource: *` there is, with its reason."""
 
@@ -36,10 +44,13 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _statements(role: dict[str, Any]) -> list[Statement]:
+    """All that it may ever have: those that a parameter turns on, too."""
     return [
         statement
         for policy in role.get("Policies", ())
-        for statement in _listed(policy["PolicyDocument"]["Statement"])
+        for each in _listed(policy["PolicyDocument"]["Statement"])
+        for statement in (each["Fn::If"][1:] if "Fn::If" in each else [each])
+        if statement != {"Ref": "AWS::NoValue"}
     ]
 
 
@@ -104,6 +115,27 @@ def test_only_what_calls_providers_reads_their_keys(transformed: dict[str, Any])
         for statement in _statements(role):
             if "secretsmanager:GetSecretValue" in _listed(statement["Action"]):
                 assert statement["Resource"]["Fn::Sub"].endswith(":secret:headgate/*")
+
+
+def test_models_of_the_account_are_called_by_generations_alone(transformed: dict[str, Any]) -> None:
+    calls = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
+    lists = ("bedrock:ListFoundationModels", "bedrock:ListInferenceProfiles")
+    assert _holders(transformed, *calls) == {"generations"}
+    assert _holders(transformed, *lists) == {"health", "refresh"}
+
+
+def test_nothing_of_the_accounts_models_is_allowed_unless_a_parameter_says_so(
+    template: dict[str, Any], transformed: dict[str, Any]
+) -> None:
+    assert template["Parameters"]["Bedrock"]["Default"] == "off"
+    assert template["Conditions"]["UsesBedrock"] == {"Fn::Equals": [{"Ref": "Bedrock"}, "on"]}
+    for role in _roles(transformed).values():
+        for policy in role.get("Policies", ()):
+            for each in _listed(policy["PolicyDocument"]["Statement"]):
+                if "bedrock:" in str(each):
+                    condition, _, otherwise = each["Fn::If"]
+                    assert condition == "UsesBedrock"
+                    assert otherwise == {"Ref": "AWS::NoValue"}
 
 
 def test_tables_are_written_by_the_functions_they_belong_to(transformed: dict[str, Any]) -> None:
