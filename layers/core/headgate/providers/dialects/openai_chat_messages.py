@@ -67,29 +67,33 @@ class _Calls:
 def _read_message(role: str, fields: Fields, calls: _Calls, extras: dict[str, Any]) -> Message:
     if role in ("tool", "function"):
         return Message(role=Role.TOOL, parts=(_read_result(role, fields, calls, extras),))
-    name = fields.text("name")
+    name, cache = fields.text("name"), read_cache(fields)
     if role == "assistant":
-        return Message(role=Role.ASSISTANT, parts=_read_assistant(fields, calls, extras), name=name)
-    parts = tuple(_read_content(fields, extras, required=True))
+        parts = _read_assistant(fields, calls, extras, cache)
+        return Message(role=Role.ASSISTANT, parts=parts, name=name)
+    parts = tuple(_read_content(fields, extras, required=True, cache=cache))
     return Message(role=Role.USER if role == "user" else Role.SYSTEM, parts=parts, name=name)
 
 
 def _read_result(role: str, fields: Fields, calls: _Calls, extras: dict[str, Any]) -> ToolResult:
     name = fields.text("name", required=role == "function")
     call_id = fields.text("tool_call_id", required=True) if role == "tool" else calls.last
+    cache = read_cache(fields)
     parts = _read_content(fields, extras, required=True)
     return ToolResult(
         call_id=call_id or "",
         parts=tuple(part for part in parts if isinstance(part, Text | Media)),
         name=name or calls.names.get(call_id or ""),
-        cache=read_cache(fields),
+        cache=cache,
     )
 
 
-def _read_assistant(fields: Fields, calls: _Calls, extras: dict[str, Any]) -> tuple[Part, ...]:
+def _read_assistant(
+    fields: Fields, calls: _Calls, extras: dict[str, Any], cache: str | None
+) -> tuple[Part, ...]:
     message = {name: fields.raw(name) for name in (*_DETAIL_FIELDS, "tool_calls")}
     parts: list[Part] = [*read_reasoning(message)]
-    parts += _read_content(fields, extras)
+    parts += _read_content(fields, extras, cache=cache)
     refusal = fields.text("refusal")
     if refusal:
         parts.append(Refusal(text=refusal))
@@ -130,15 +134,17 @@ def _read_function(function: Fields, call_id: str, calls: _Calls, signature: str
 # -- content ----------------------------------------------------------------------------------------------
 
 
-def _read_content(fields: Fields, extras: dict[str, Any], *, required: bool = False) -> list[Part]:
-    """A string, or a list of parts; an empty text is no part."""
+def _read_content(
+    fields: Fields, extras: dict[str, Any], *, required: bool = False, cache: str | None = None
+) -> list[Part]:
+    """A string, or a list of parts; an empty text is no part. cache: the mark of a message with a string."""
     content = fields.raw("content")
     if content is None:
         if required:
             fields.fault("content", "is missing; a text or a list of parts is needed.")
         return []
     if isinstance(content, str):
-        return [Text(text=content, cache=read_cache(fields))] if content else []
+        return [Text(text=content, cache=cache)] if content else []
     if not isinstance(content, list):
         fields.fault("content", "must be a text or a list of parts.")
         return []
