@@ -11,7 +11,7 @@ from headgate.codec import snapshot_version
 from headgate.domain.catalog import ChangeEvent, ChangeType, ModelInfo, ProviderStatus, Snapshot, SnapshotHead
 from headgate.domain.errors import GatewayFault
 from headgate.domain.health import LATENCY_BOUNDS_MS, Check, ProviderHealth, TrafficWindow
-from headgate.ports import CatalogStore
+from headgate.ports import MAX_TABLE_BYTES, CatalogStore
 from headgate.testing.memory import ManualClock
 from tests.contract.values import NOON, model, snapshot
 
@@ -278,6 +278,24 @@ async def test_traffic_without_latencies_counts_calls(catalog: CatalogStore) -> 
     await catalog.add_traffic("openai", 29_000_000, TrafficWindow(calls=1, failures=1))
     windows = await catalog.read_traffic("openai", since_minute=0)
     assert windows == {29_000_000: TrafficWindow(calls=1, failures=1, latency_buckets=buckets())}
+
+
+async def test_a_table_is_the_last_one_written_under_its_name(catalog: CatalogStore) -> None:
+    assert await catalog.read_table("prices") is None
+    await catalog.write_table("prices", b"\x00first")
+    await catalog.write_table("others", b"other")
+    await catalog.write_table("prices", b"\xffsecond")
+    assert await catalog.read_table("prices") == b"\xffsecond"
+    assert await catalog.read_table("others") == b"other"
+    assert await catalog.read_heads() == {}
+
+
+async def test_the_largest_table_fits_and_a_larger_one_is_refused(catalog: CatalogStore) -> None:
+    largest = random.Random(7).randbytes(MAX_TABLE_BYTES)
+    await catalog.write_table("prices", largest)
+    with pytest.raises(ValueError, match="too many"):
+        await catalog.write_table("prices", largest + b"x")
+    assert await catalog.read_table("prices") == largest
 
 
 async def test_models_come_back_as_they_were(catalog: CatalogStore) -> None:

@@ -28,6 +28,7 @@ SERVICES = (
     "keys",
     "models",
     "platform",
+    "prices",
     "providers",
     "reads",
     "refresher",

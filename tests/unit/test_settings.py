@@ -111,6 +111,15 @@ def test_tables_and_endpoints_come_from_their_variables() -> None:
     assert read.aws_endpoint_url == read.aws_lambda_endpoint_url == "http://127.0.0.1:1"
 
 
+def test_public_price_tables_are_read_from_elsewhere_or_not_at_all() -> None:
+    usual = from_environ("x", {})
+    assert usual.models_dev_url == "https://models.dev/api.json"
+    assert usual.genai_prices_url.startswith("https://raw.githubusercontent.com/pydantic/genai-prices/")
+    names = {"HEADGATE_MODELS_DEV_URL": "http://127.0.0.1:1/m.json", "HEADGATE_GENAI_PRICES_URL": ""}
+    changed = from_environ("x", names)
+    assert (changed.models_dev_url, changed.genai_prices_url) == ("http://127.0.0.1:1/m.json", "")
+
+
 def test_lambda_may_have_an_endpoint_of_its_own() -> None:
     read = from_environ(
         "x", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:2"}

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from headgate.services.list_models import ModelLister
     from headgate.services.manage_keys import KeyManager
     from headgate.services.platform_keys import PlatformKeys
+    from headgate.services.price_tables import PriceTables
     from headgate.services.record_traffic import TrafficRecorder
     from headgate.services.refresh_catalog import CatalogRefresher
     from headgate.services.show_providers import ProviderDirectory
@@ -290,6 +291,19 @@ class Container:
             store=self.catalog_store,
             registry=self.registry,
             platform=self.platform,
+            prices=self.prices,
+            clock=self.clock,
+            log=self.log,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def prices(self) -> "PriceTables":
+        from headgate.services.price_tables import PriceTables  # noqa: PLC0415
+
+        return PriceTables(
+            store=self.catalog_store,
+            transport=self.transport,
             clock=self.clock,
             log=self.log,
             settings=self.settings,

@@ -108,6 +108,10 @@ class SecretStore(Protocol):
         ...
 
 
+MAX_TABLE_BYTES = 350_000
+"""Of what `CatalogStore.write_table` takes: one item of DynamoDB has 400 KB."""
+
+
 class CatalogStore(Protocol):
     """Snapshots by provider, who refreshes them, how the providers do, and what changed."""
 
@@ -158,6 +162,17 @@ class CatalogStore(Protocol):
 
     async def read_traffic(self, provider: str, *, since_minute: int) -> Mapping[int, TrafficWindow]:
         """Windows by minute, from `since_minute` on."""
+        ...
+
+    async def read_table(self, name: str) -> bytes | None:
+        """What was last written under this name; None when nothing was."""
+        ...
+
+    async def write_table(self, name: str, data: bytes) -> None:
+        """Keeps a small table of facts from elsewhere, of at most MAX_TABLE_BYTES, in place of the last one.
+
+        Raises ValueError when it is larger.
+        """
         ...
 
 

@@ -8,6 +8,12 @@ from typing import Literal
 
 from headgate.domain.errors import GatewayFault
 
+MODELS_DEV_URL = "https://models.dev/api.json"
+GENAI_PRICES_URL = (
+    "https://raw.githubusercontent.com/pydantic/genai-prices/refs/heads/main/prices/new_data/v2/data.json"
+)
+"""Where its own client fetches it (2026-11); the older `prices/data.json` has the same shape."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -49,6 +55,8 @@ class Settings:
     by_role: frozenset[str] = frozenset()
     default_providers: tuple[str, ...] = ("openrouter", "requesty")
     default_text_model: str | None = None
+    models_dev_url: str = MODELS_DEV_URL
+    genai_prices_url: str = GENAI_PRICES_URL
     provider_environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -96,6 +104,8 @@ def from_environ(function: str, environ: Mapping[str, str] | None = None) -> Set
         by_role=frozenset(slug for slug, name in _ROLE_SWITCHES.items() if _flag(env, name)),
         default_providers=_words(env, "HEADGATE_DEFAULT_PROVIDERS") or ("openrouter", "requesty"),
         default_text_model=env.get("HEADGATE_DEFAULT_TEXT_MODEL") or None,
+        models_dev_url=env.get("HEADGATE_MODELS_DEV_URL", MODELS_DEV_URL).strip(),
+        genai_prices_url=env.get("HEADGATE_GENAI_PRICES_URL", GENAI_PRICES_URL).strip(),
         provider_environ={k: v for k, v in env.items() if k.endswith(("_API_KEY", "_BASE_URL")) and v},
     )
 

@@ -21,14 +21,14 @@ from headgate.aws.faults import ConditionFailed, reading
 from headgate.domain.catalog import ChangeEvent, ModelInfo, Snapshot, SnapshotHead
 from headgate.domain.errors import GatewayFault
 from headgate.domain.health import LATENCY_BOUNDS_MS, ProviderHealth, TrafficWindow
-from headgate.ports import Clock
+from headgate.ports import MAX_TABLE_BYTES, Clock
 
 REPLACED_PIECES_KEPT = timedelta(hours=2)
 CHANGES_KEPT = timedelta(days=30)
 TRAFFIC_KEPT_S = 26 * 3600
 LEASES_KEPT_S = 24 * 3600
 
-_HEAD, _LEASE, _HEALTH, _CHANGES = "HEAD", "LEASE", "HEALTH", "CHANGES"
+_HEAD, _LEASE, _HEALTH, _CHANGES, _TABLE = "HEAD", "LEASE", "HEALTH", "CHANGES", "TABLE"
 _BUCKETS = tuple(f"b{index}" for index in range(len(LATENCY_BOUNDS_MS) + 1))
 
 
@@ -171,6 +171,17 @@ class DynamoCatalogStore:
         )
         with reading("The providers' traffic"):
             return {int(str(item["sk"])): _window_of(item) async for item in self._table.query(keys)}
+
+    async def read_table(self, name: str) -> bytes | None:
+        keys = When("#pk = :pk AND #sk = :sk", {"pk": _TABLE, "sk": name})
+        with reading(f"The table {name}"):
+            found = [bytes_of(item, "data") async for item in self._table.query(keys)]
+        return found[0] if found else None
+
+    async def write_table(self, name: str, data: bytes) -> None:
+        if len(data) > MAX_TABLE_BYTES:
+            raise ValueError(f"{name}: {len(data)} bytes are too many for one item")
+        await self._table.put({"pk": _TABLE, "sk": name, "data": data})
 
     async def _pieces(self, provider: str, version: str, *, consistent: bool) -> list[bytes]:
         """The pieces of one whole set, or nothing: another writer of this version may be under way."""

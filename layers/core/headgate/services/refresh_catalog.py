@@ -20,7 +20,9 @@ from headgate.domain.ids import new_id
 from headgate.ports import CatalogStore, Clock, Log
 from headgate.providers.bound import ModelListing
 from headgate.providers.registry import ProviderRegistry
+from headgate.services.join_prices import PriceBook
 from headgate.services.platform_keys import PlatformKeys
+from headgate.services.price_tables import PriceTables
 from headgate.settings import Settings
 
 _LEASE_S = 120.0
@@ -47,6 +49,7 @@ class CatalogRefresher:
         store: CatalogStore,
         registry: ProviderRegistry,
         platform: PlatformKeys,
+        prices: PriceTables,
         clock: Clock,
         log: Log,
         settings: Settings,
@@ -54,6 +57,7 @@ class CatalogRefresher:
         self._store = store
         self._registry = registry
         self._platform = platform
+        self._prices = prices
         self._clock = clock
         self._log = log
         self._settings = settings
@@ -64,11 +68,13 @@ class CatalogRefresher:
         heads = await self._store.read_heads()
         wanted = configured if providers is None else [slug for slug in providers if slug in configured]
         gate = asyncio.Semaphore(_AT_ONCE)
+        due = [slug for slug in wanted if force or not self._is_fresh(heads.get(slug))]
+        book = await self._prices.book(due)
 
         async def one(slug: str) -> RefreshOutcome:
             async with gate:
                 try:
-                    return await self._refresh_one(slug, heads.get(slug), force=force)
+                    return await self._refresh_one(slug, heads.get(slug), book, force=force)
                 except GatewayFault as error:  # the store's: the other providers may still be written
                     return RefreshOutcome(provider=slug, outcome="failed", error=_told(error))
 
@@ -87,8 +93,13 @@ class CatalogRefresher:
             )
         return outcomes
 
-    async def _refresh_one(self, slug: str, head: SnapshotHead | None, *, force: bool) -> RefreshOutcome:
-        if head is not None and not force and head.is_fresh(self._clock.now()):
+    def _is_fresh(self, head: SnapshotHead | None) -> bool:
+        return head is not None and head.is_fresh(self._clock.now())
+
+    async def _refresh_one(
+        self, slug: str, head: SnapshotHead | None, book: PriceBook, *, force: bool
+    ) -> RefreshOutcome:
+        if head is not None and not force and self._is_fresh(head):
             return RefreshOutcome(provider=slug, outcome="fresh", model_count=head.model_count)
         owner = new_id("req")
         lease = f"refresh#{slug}"
@@ -96,18 +107,18 @@ class CatalogRefresher:
             return RefreshOutcome(provider=slug, outcome="busy")
         try:
             current = (await self._store.read_heads()).get(slug)
-            if current is not None and not force and current.is_fresh(self._clock.now()):
+            if current is not None and not force and self._is_fresh(current):
                 return RefreshOutcome(provider=slug, outcome="fresh", model_count=current.model_count)
-            return await self._fetch(slug, current)
+            return await self._fetch(slug, current, book)
         finally:
             await self._store.release_lease(lease, owner)
 
-    async def _fetch(self, slug: str, head: SnapshotHead | None) -> RefreshOutcome:
+    async def _fetch(self, slug: str, head: SnapshotHead | None, book: PriceBook) -> RefreshOutcome:
         started_s = self._clock.monotonic()
         try:
             bound = await self._registry.get(slug)
             listing = await bound.list_models()
-            models = self._accept(listing, head)
+            models = book.complete(self._accept(listing, head))
         except HeadgateError as error:
             return await self._failed(slug, head, error)
         except Exception as error:  # noqa: BLE001 - a plugin's code: it must not take the others down
@@ -145,8 +156,8 @@ class CatalogRefresher:
             warnings=tuple(listing.dropped[:20]),
             fetched_at=now,
             checked_at=now,
-            fresh_until=now + timedelta(seconds=self._settings.list_ttl_s),
-            stale_until=now + timedelta(seconds=self._settings.stale_ttl_s),
+            fresh_until=now + self._fresh_for(slug),
+            stale_until=now + max(timedelta(seconds=self._settings.stale_ttl_s), self._fresh_for(slug)),
             fetch_ms=fetch_ms,
         )
         outcome = RefreshOutcome(
@@ -192,8 +203,11 @@ class CatalogRefresher:
         )
 
     async def _failed(self, slug: str, head: SnapshotHead | None, error: HeadgateError) -> RefreshOutcome:
+        now = self._clock.now()
         known = head or SnapshotHead(provider=slug)
-        failed = replace(known, checked_at=self._clock.now(), error=_told(error))
+        failed = replace(known, checked_at=now, error=_told(error))
+        if self._costly_s(slug) is not None:
+            failed = replace(failed, fresh_until=now + self._fresh_for(slug))  # nor is it free to try again
         if head is None:
             await self._store.write_snapshot(Snapshot(head=failed, models=()), replaces=None)
         else:
@@ -201,6 +215,16 @@ class CatalogRefresher:
         return RefreshOutcome(
             provider=slug, outcome="failed", model_count=known.model_count, error=failed.error
         )
+
+    def _fresh_for(self, slug: str) -> timedelta:
+        return timedelta(seconds=max(self._settings.list_ttl_s, self._costly_s(slug) or 0.0))
+
+    def _costly_s(self, slug: str) -> float | None:
+        """How long a list is good that costs something to ask for; None where it costs nothing."""
+        try:
+            return self._registry.load(slug).spec.list_ttl_s
+        except HeadgateError:
+            return None
 
 
 def _told(error: HeadgateError) -> str:

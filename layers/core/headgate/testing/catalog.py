@@ -8,7 +8,7 @@ from headgate.clock import SystemClock
 from headgate.domain.catalog import ChangeEvent, ModelInfo, Snapshot, SnapshotHead
 from headgate.domain.errors import GatewayFault
 from headgate.domain.health import ProviderHealth, TrafficWindow, add_windows
-from headgate.ports import Clock
+from headgate.ports import MAX_TABLE_BYTES, Clock
 from headgate.testing.faults import Faulty
 
 REPLACED_PIECES_KEPT = timedelta(hours=2)
@@ -37,6 +37,7 @@ class MemoryCatalogStore(Faulty):
         self._changes: dict[str, ChangeEvent] = {}
         self._health: dict[str, ProviderHealth] = {}
         self._traffic: dict[str, dict[int, TrafficWindow]] = {}
+        self._tables: dict[str, bytes] = {}
 
     async def read_heads(self) -> Mapping[str, SnapshotHead]:
         self.check_fault()
@@ -122,6 +123,16 @@ class MemoryCatalogStore(Faulty):
         self.check_fault()
         windows = self._traffic.get(provider, {})
         return {minute: windows[minute] for minute in sorted(windows) if minute >= since_minute}
+
+    async def read_table(self, name: str) -> bytes | None:
+        self.check_fault()
+        return self._tables.get(name)
+
+    async def write_table(self, name: str, data: bytes) -> None:
+        self.check_fault()
+        if len(data) > MAX_TABLE_BYTES:
+            raise ValueError(f"{name}: {len(data)} bytes are too many for one item")
+        self._tables[name] = data
 
     def _retire(self, head: SnapshotHead | None) -> None:
         now = self._clock.now()
