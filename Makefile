@@ -1,5 +1,5 @@
-# Needs git, make and a Python (3.13; 3.12 will do). Everything else is fetched, pinned by hash, into .venv and
-# .venv-sam. CI runs these same targets: see .ci/run.
+# Needs git, make and a Python (3.13; 3.12 will do). Everything else is fetched, pinned by hash, into .venv,
+# .venv-sam and .venv-clients. CI runs these same targets: see .ci/run.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -25,7 +25,7 @@ dev: .venv/.stamp ## run the whole gateway on this machine (PORT, HEADGATE_ADMIN
 sam-local: .venv/.stamp ## what `sam local` needs of AWS: moto, the tables, a key; prints the commands
 	@PYTHONPATH=layers/core:. $(BIN)/python tools/sam_local.py
 
-test: .venv/.stamp artefacts ## every test, in parallel; ARGS="-k name" for some
+test: .venv/.stamp .venv-clients/.stamp artefacts ## every test, in parallel; ARGS="-k name" for some
 	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 check: .venv/.stamp .venv-sam/.stamp ## lint, types, direction of imports, template, build
@@ -46,6 +46,7 @@ lock: .venv/.stamp ## resolve pyproject.toml into the hashed lists again; UPGRAD
 	$(call COMPILE,pyproject.toml --group dev -c layers/vendor/requirements.txt,requirements/dev.txt)
 	$(call COMPILE,--group bootstrap -c requirements/dev.txt,requirements/bootstrap.txt)
 	$(call COMPILE,--group sam,requirements/sam.txt)
+	$(call COMPILE,--group clients,requirements/clients.txt)
 
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.12 \
   --generate-hashes --no-emit-index-url $(if $(UPGRADE),--upgrade) $(1) -o $(2)
@@ -58,7 +59,7 @@ fmt: .venv/.stamp ## format and fix what can be fixed
 	$(BIN)/ruff format .
 
 clean: ## remove everything that was made here
-	rm -rf .venv .venv-sam .aws-sam .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-clients .aws-sam .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.stamp: requirements/dev.txt requirements/bootstrap.txt
@@ -68,6 +69,11 @@ clean: ## remove everything that was made here
 # A place of its own, because SAM pins old versions of much.
 .venv-sam/.stamp: requirements/sam.txt requirements/bootstrap.txt
 	@tools/make-venv .venv-sam requirements/sam.txt
+	@touch $@
+
+# And one for other people's clients, which pin what we use ourselves.
+.venv-clients/.stamp: requirements/clients.txt requirements/bootstrap.txt
+	@tools/make-venv .venv-clients requirements/clients.txt
 	@touch $@
 
 # For this machine, and for the Python at hand, so that the tests can import them. Deployed is `make build`.

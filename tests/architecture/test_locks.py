@@ -11,6 +11,7 @@ LOCKS = (
     "layers/vendor/requirements.txt",
     "requirements/dev.txt",
     "requirements/sam.txt",
+    "requirements/clients.txt",
     "requirements/bootstrap.txt",
 )
 PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>[^ ;\\]+)(?P<marker> ; [^\\]+)?", re.M)
