@@ -10,6 +10,9 @@ from typing import Any
 from headgate.domain.catalog import Pricing
 from headgate.domain.money import nanousd
 
+MOST_TOKENS = 10**12
+MOST_USD = 10**6
+
 
 class GenerationStatus(StrEnum):
     QUEUED = "queued"
@@ -25,7 +28,8 @@ class Usage:
     """Tokens as the provider counted them; None is unknown.
 
     input_tokens includes cached ones, output_tokens includes reasoning ones (the field's convention).
-    cost_usd: what the provider itself says this cost.
+    cost_usd: what the provider itself says this cost. What no generation can have used or cost is unknown, so
+    that whatever a provider says can be summed, priced and stored.
     """
 
     input_tokens: int | None = None
@@ -35,6 +39,13 @@ class Usage:
     reasoning_tokens: int | None = None
     total_tokens: int | None = None
     cost_usd: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            most = MOST_USD if name == "cost_usd" else MOST_TOKENS
+            if value is not None and not 0 <= value <= most:
+                object.__setattr__(self, name, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
