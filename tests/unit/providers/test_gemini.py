@@ -240,6 +240,16 @@ async def test_a_good_key_needs_no_more_than_an_answer() -> None:
     await provider.check_key()
 
 
+def test_an_answer_that_can_not_be_read_says_nothing_against_the_key() -> None:
+    GEMINI.parse_key_check(b"<html>")
+
+
+def test_a_list_that_holds_an_error_means_what_the_error_says() -> None:
+    with pytest.raises(HeadgateError) as caught:
+        GEMINI.parse_list_models(json.dumps(BAD_KEY).encode())
+    assert caught.value.code == "provider_auth"
+
+
 # -- errors -----------------------------------------------------------------------------------------------
 
 

@@ -105,6 +105,13 @@ def test_an_event_larger_than_any_is_a_protocol_error() -> None:
     assert reader.finished
 
 
+def test_what_came_whole_before_such_an_event_is_read() -> None:
+    reader = BACK.read_stream(context())
+    events = reader.feed(framed(*ANSWER[:2]) + b"data: " + b"x" * (MAX_EVENT_BYTES + 1))
+    assert TextDelta(text="Zürich 🏔") in events
+    assert failure(events + reader.end()).code == "provider_protocol"
+
+
 # -- errors inside ----------------------------------------------------------------------------------------
 
 OVERLOADED = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
