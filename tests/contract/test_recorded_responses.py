@@ -1,7 +1,8 @@
 """Real Responses, whole and streamed, where the recordings lie beside the checkout; else no tests.
 
 What the dialect makes of an exchange, handed on and translated for a client of chat completions, is held
-against a second, plainer reading of the same bytes.
+against a second, plainer reading of the same bytes; so is what it makes of recorded chat completions for its
+own clients.
 """
 
 import collections
@@ -12,6 +13,8 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.types.responses import Response, ResponseStreamEvent
+from pydantic import TypeAdapter
 
 from headgate.domain.errors import CODES, CannotCarry
 from headgate.providers.base import ChatCall, ChatOutcome, ProviderConfig, StreamEvent
@@ -19,6 +22,7 @@ from headgate.providers.dialects.base import OPENAI_CHAT, OPENAI_RESPONSES, Back
 from headgate.providers.dialects.openai import OpenAICompatible
 from headgate.providers.dialects.openai_responses import OpenAIResponses
 from headgate.providers.openai import OpenAI
+from tests.contract import test_recorded_openai_chat as chats
 from tests.contract.recorded_responses import (
     PROVIDERS,
     RECORDED,
@@ -71,6 +75,7 @@ class ResponsesOnly(OpenAICompatible):
 
 
 TRANSLATING = ResponsesOnly()
+EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 
 EXCHANGES = [*recorded(), *fixtures()]
@@ -101,6 +106,21 @@ def built(provider: OpenAICompatible, body: dict[str, Any]) -> dict[str, Any]:
     sent = provider.build_chat(call, config).body
     assert isinstance(sent, bytes)
     return dict(json.loads(sent))
+
+
+def assert_response(written: dict[str, Any], message: dict[str, Any], reason: str) -> None:
+    """A Response beside the message of a chat completion that it was made of."""
+    reading = Reading.of(written)
+    assert reading.text == (message.get("content") or "")
+    assert reading.calls == [
+        {
+            "id": call["id"],
+            "name": call["function"]["name"],
+            "arguments": call["function"].get("arguments") or "{}",
+        }
+        for call in message.get("tool_calls") or ()
+    ]
+    assert written["status"] == ("incomplete" if reason == "length" else "completed")
 
 
 class ChatOnly(OpenAICompatible):
@@ -204,6 +224,35 @@ if RECORDED.is_dir():
         assert list(calls.values()) == reading.calls
         assert chunks[-1]["choices"][0]["finish_reason"] == reading.finish_reason
         assert_chat_usage(chunks[-1]["usage"], reading.usage)
+
+    @pytest.mark.parametrize("chat", chats.WHOLE, ids=chats.name_of)
+    def test_a_client_of_responses_gets_what_a_chat_completion_says(chat: chats.Exchange) -> None:
+        call = ChatCall(body={}, model="m", stream=False, dialect=OPENAI_RESPONSES)
+        written = json.loads(ChatOnly().parse_chat(call, chat.body, price).body)
+        Response.model_validate(written, strict=True)
+        told = json.loads(chat.body)
+        assert_response(written, told["choices"][0]["message"], told["choices"][0]["finish_reason"])
+        given, made, reasoning = chats.tokens(told["usage"])
+        usage = written["usage"]
+        assert (usage["input_tokens"], usage["output_tokens"]) == (given, made)
+        assert usage["output_tokens_details"]["reasoning_tokens"] == (reasoning or 0)
+        assert usage["cost"] == told["usage"].get("cost", 0.000123)
+
+    @pytest.mark.parametrize("chat", chats.SUCCEEDED, ids=chats.name_of)
+    def test_a_client_of_responses_gets_what_chunks_say(chat: chats.Exchange) -> None:
+        events, _ = play(ChatOnly(), [chat.body])
+        values = [value for _, value in events_in(b"".join(event.data for event in events))]
+        for value in values:
+            EVENTS.validate_python(value, strict=True)
+        chunks = [chunk for _, chunk in chats.frames(chat.body)]
+        choices = [choice for chunk in chunks for choice in chunk["choices"]]
+        calls = chats.joined_calls([choice["delta"] for choice in choices])
+        message = {
+            "content": "".join(choice["delta"].get("content") or "" for choice in choices),
+            "tool_calls": [{"id": call["id"], "function": call} for call in calls],
+        }
+        reasons = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
+        assert_response(values[-1]["response"], message, reasons[-1])
 
     @pytest.mark.parametrize("exchange", [each for each in STREAMED if each.name in SHORTENED], ids=name_of)
     def test_a_stream_that_was_shortened_is_read_as_far_as_its_deltas_go(exchange: Exchange) -> None:
