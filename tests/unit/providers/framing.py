@@ -10,7 +10,11 @@ from typing import Any
 def frame(headers: Mapping[str, str], payload: bytes) -> bytes:
     """One message with headers that are all texts."""
     head = b"".join(
-        bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value.encode())) + value.encode()
+        bytes([len(name.encode())])
+        + name.encode()
+        + b"\x07"
+        + struct.pack(">H", len(value.encode()))
+        + value.encode()
         for name, value in headers.items()
     )
     return raw_frame(head, payload)
