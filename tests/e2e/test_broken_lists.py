@@ -83,6 +83,7 @@ def gateway(provider: Upstream, start_gateway: StartGateway) -> Gateway:
 def stage(gateway: Gateway, provider: Upstream) -> Iterator[Stage]:
     with gateway.client() as client:
         wait_for(lambda: len(client.get("/v2/models").json()["metadata"]["providers"]) == 5, 20, gateway)
+        wait_for(lambda: len(client.get("/v2/providers/health").json()["data"]) == 5, 20, gateway)
         yield Stage(client, provider)
 
 

@@ -252,7 +252,9 @@ def not_found(view: CatalogView, model: str, *, said: str | None = None) -> NotF
         close = suggest(view, model)
         what = f"There is no model {shown}."
         hint = f" Did you mean {', '.join(close)}?" if close else " GET /v2/models lists what there is."
-    return NotFound(f"{said or what}{hint}", code="model_not_found", members={"suggestions": close})
+    if said is not None:
+        what = said if said.endswith((".", "!", "?", "…")) else f"{said}."
+    return NotFound(f"{what}{hint}", code="model_not_found", members={"suggestions": close})
 
 
 def suggest(view: CatalogView, model: str, *, most: int = 3) -> list[str]:
