@@ -56,9 +56,14 @@ def check(answer: httpx.Response, status: int, code: str, field: str | None = No
     """The error, in the shape of the path's dialect: it says what the contract says, and not to try again."""
     what = f"{answer.status_code} {answer.text[:400]}"
     body = answer.json()
-    if answer.request.url.path.removeprefix("/api").startswith("/v1"):
+    if answer.request.url.path.startswith("/v1/messages"):
+        error: dict[str, Any] = {**body["error"], "request_id": body["request_id"]}
+        assert body["type"] == "error", what
+        assert {"type", "message", "code"} <= error.keys(), what
+        assert field is None or field in error["message"], what
+    elif answer.request.url.path.removeprefix("/api").startswith("/v1"):
         assert answer.headers["content-type"] == "application/json", what
-        error: dict[str, Any] = body["error"]
+        error = body["error"]
         assert isinstance(error["message"], str), what
         assert isinstance(error["type"], str), what
         assert error["param"] == field, what
@@ -104,7 +109,11 @@ MALFORMED: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("path", [CHATS, "/api/v1/chat/completions", GENERATIONS, KEYS])
+FRONTS = (CHATS, "/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/v1/embeddings")
+"""The compatible ones."""
+
+
+@pytest.mark.parametrize("path", [*FRONTS, "/api/v1/chat/completions", GENERATIONS, KEYS])
 @pytest.mark.parametrize("name", MALFORMED)
 def test_a_body_that_is_no_json_object_is_400(name: str, path: str, client: httpx.Client) -> None:
     check(client.post(path, content=MALFORMED[name]), 400, "invalid_request")
@@ -239,6 +248,9 @@ def test_control_characters_in_a_models_name_are_refused_before_anything_is_sent
     check(chat, 400, "invalid_request", "model")
     assert "x-evil" not in chat.headers
     check(client.post(GENERATIONS, json={**GENERATION, "model": name}), 422, "invalid_request", "model")
+    for front in FRONTS:
+        asked = {**ASKED, "input": "Hello", "max_tokens": 5, "model": f"openai/{name}"}
+        check(client.post(front, json=asked), 400, "invalid_request", "model")
 
 
 @pytest.mark.parametrize(
