@@ -54,7 +54,10 @@ ARGUMENTS = st.dictionaries(
 
 @dataclass(frozen=True)
 class Scope:
-    """What one dialect can say of all that there is. origins: whose signed thoughts it can carry."""
+    """What one dialect can say of all that there is.
+
+    origins: whose signed thoughts it can carry. linked: whether it takes documents by URL.
+    """
 
     name: str
     details: bool = False
@@ -62,7 +65,9 @@ class Scope:
     errors: bool = False
     refusals: bool = False
     audio: bool = False
-    titles_only: bool = False
+    titles: bool = False
+    linked: bool = True
+    file_ids: str = "file-"
     origins: tuple[str, ...] = (ANTHROPIC_MESSAGES,)
 
 
@@ -74,7 +79,7 @@ IN_CHAT = Scope(
     audio=True,
     origins=(ANTHROPIC_MESSAGES, GEMINI, OPENAI_RESPONSES),
 )
-IN_MESSAGES = Scope(name=ANTHROPIC_MESSAGES, errors=True, titles_only=True)
+IN_MESSAGES = Scope(name=ANTHROPIC_MESSAGES, errors=True, titles=True, file_ids="file_")
 
 
 # -- requests ---------------------------------------------------------------------------------------------
@@ -97,12 +102,13 @@ def media(scope: Scope) -> st.SearchStrategy[Media]:
             kind=st.just("file"),
             data=BASE64,
             mime_type=st.just("application/pdf"),
-            name=titles if scope.titles_only else NAMES,
+            name=titles if scope.titles else NAMES,
             cache=CACHE,
         ),
-        st.builds(Media, kind=st.just("file"), url=urls, name=titles if scope.titles_only else NAMES),
-        st.builds(Media, kind=st.just("file"), file_id=OPAQUE, cache=CACHE),
+        st.builds(Media, kind=st.just("file"), file_id=OPAQUE.map(scope.file_ids.__add__), cache=CACHE),
     ]
+    if scope.linked:
+        kinds.append(st.builds(Media, kind=st.just("file"), url=urls, name=titles if scope.titles else NAMES))
     if scope.audio:
         sounds = st.sampled_from(["audio/wav", "audio/mpeg"])
         kinds.append(st.builds(Media, kind=st.just("audio"), data=BASE64, mime_type=sounds))

@@ -29,6 +29,9 @@ from headgate.providers.dialects.openai_answers import AnswerError, read_json
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 """https://platform.claude.com/docs/en/build-with-claude/vision (2026-11-20)."""
 
+_OWN_FILES = "file_"
+"""How Anthropic's ids of files begin; OpenAI's begin with `file-`."""
+
 _NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _OPENING = "(The conversation goes on.)"
 """In place of the user's first turn where the assistant speaks first, which is refused."""
@@ -151,6 +154,8 @@ class TurnWriter:
 
     def _source(self, media: Media) -> dict[str, Any]:
         if media.file_id is not None:
+            if not media.file_id.startswith(_OWN_FILES):
+                raise CannotCarry.field("messages", "the file lies with another provider; send its content.")
             return {"type": "file", "file_id": media.file_id}
         if media.url is not None:
             return {"type": "url", "url": media.url}

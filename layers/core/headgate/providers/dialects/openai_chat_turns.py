@@ -21,6 +21,9 @@ from headgate.providers.dialects.media import audio_format, data_url, decode_tex
 from headgate.providers.dialects.openai_chat_reasoning import all_details
 from headgate.providers.dialects.openai_chat_traits import ChatTraits
 
+_OWN_FILES = "file-"
+"""How OpenAI's ids of files begin; Anthropic's begin with `file_`."""
+
 
 class TurnWriter:
     """Writes the messages of one request.
@@ -169,6 +172,8 @@ class TurnWriter:
             return {"type": "text", "text": f"{media.name}:\n\n{text}" if media.name else text}
         file: dict[str, Any] = {}
         if media.file_id is not None:
+            if not media.file_id.startswith(_OWN_FILES):
+                raise CannotCarry.field("messages", "the file lies with another provider; send its content.")
             file["file_id"] = media.file_id
         elif media.data is not None:
             file = {"filename": media.name or "document.pdf", "file_data": data_url(media)}
