@@ -15,12 +15,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from bench import catalogue, chat, init, refresh
+from bench import catalogue, chat, init, refresh, translate
 from bench.figures import Row, json_line, table
 from bench.load import Target
 from bench.machine import BenchFailed, describe, processors
 
-PARTS = ("init", "chat", "catalogue", "refresh")
+PARTS = ("init", "chat", "translate", "catalogue", "refresh")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,6 +55,8 @@ def _measured(part: str, given: argparse.Namespace) -> Iterable[Row]:
             extra=further_targets(given),
             upstream_port=given.upstream_port,
         )
+    if part == "translate":
+        return translate.run(seconds=given.seconds, rounds=given.rounds)
     if part == "catalogue":
         return catalogue.run(seconds=given.seconds / 6, rounds=given.rounds)
     return refresh.run(rounds=given.rounds)
@@ -83,6 +85,8 @@ def tables(part: str, rows: Sequence[Row]) -> list[str]:
     """What a person reads."""
     if part == "init":
         return [table("Start of a function (whole process)", rows, init.COLUMNS)]
+    if part == "translate":
+        return [table("Translation and failover, beside handing through", rows, translate.COLUMNS)]
     if part == "catalogue":
         return [table("Model list, against the same bytes served by a bare uvicorn", rows, catalogue.COLUMNS)]
     if part == "refresh":
