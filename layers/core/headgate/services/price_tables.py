@@ -142,7 +142,9 @@ class PriceTables:
             failure = f"{source.name}: {code}"
         self._tables[source.name] = table
         packed = _pack(table)
-        if len(packed) <= MAX_TABLE_BYTES:
+        if len(packed) > MAX_TABLE_BYTES:
+            self._log.warning("price_tables.too_large", table=source.name, size=len(packed))
+        else:
             await self._store.write_table(source.name, packed)
         return failure
 
