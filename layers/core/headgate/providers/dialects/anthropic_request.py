@@ -69,8 +69,7 @@ def _read_messages(fields: Fields, extras: dict[str, Any]) -> tuple[Message, ...
     system = tuple(reader.read_system(fields, "system"))
     if system:
         messages.append(Message(role=Role.SYSTEM, parts=system))
-    turns = fields.objects("messages", required=True)
-    for turn in turns:
+    for turn in fields.objects("messages", required=True):
         role = turn.word("role", ("user", "assistant", "system"), required=True)
         if role == "assistant":
             messages.append(Message(role=Role.ASSISTANT, parts=tuple(reader.read_assistant(turn))))
@@ -78,7 +77,7 @@ def _read_messages(fields: Fields, extras: dict[str, Any]) -> tuple[Message, ...
             messages.append(Message(role=Role.SYSTEM, parts=tuple(reader.read_system(turn, "content"))))
         elif role == "user":
             messages += reader.read_user(turn)
-    if not turns and isinstance(fields.raw("messages"), list):
+    if fields.raw("messages") == []:
         fields.fault("messages", "must have at least one message.")
     return tuple(messages)
 

@@ -35,7 +35,7 @@ def read_messages(body: Fields, extras: dict[str, Any]) -> tuple[Message, ...]:
             messages.append(_read_message(role, fields, seen, extras))
         for name in fields.unread:
             extras[f"messages[].{name}"] = True
-    if not messages and isinstance(body.raw("messages"), list):
+    if body.raw("messages") == []:
         body.fault("messages", "must have at least one message.")
     return tuple(messages)
 
