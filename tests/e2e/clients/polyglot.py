@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tests.e2e.clients import wires
 from tests.e2e.clients.wires import Json, Said
-from tests.e2e.upstream import Call, Step, Upstream, listed, stream, whole
+from tests.e2e.upstream import Call, End, Step, Upstream, listed, piece, stream, whole
 
 SAYS = "The gate is open."
 SIGNATURE = "c2lnbmVkIGJ5IHRoZSBsb29wYmFjaw=="
@@ -25,7 +25,7 @@ _GEMINI = re.compile(r"/models/([^:?]+):(\w+)")
 
 
 class Polyglot(Upstream):
-    """`fails-429` and the like fail with that status, as their provider words it."""
+    """`fails-429` and the like fail with that status, as their provider words it; `breaks` ends too early."""
 
     def asked_for(self, provider: str, model: str) -> list[Call]:
         """What this provider was asked of this model, in order."""
@@ -40,6 +40,8 @@ class Polyglot(Upstream):
         if model.startswith("fails-"):
             status = int(model.removeprefix("fails-"))
             return whole(_error(provider, status), status)
+        if model == "breaks":
+            return _cut(_answer(call, SCENES["says-text"], model))
         if "embed" in call.path.lower():
             return whole(_embeddings(call))
         if call.path.endswith(("/count_tokens", ":countTokens")):
@@ -67,6 +69,17 @@ def _answer(call: Call, said: Said, model: str) -> Sequence[Step]:
     if path.endswith("/responses"):
         return stream(wires.response_bytes(said, model)) if streamed else whole(wires.response(said, model))
     return stream(wires.chat_bytes(said, model)) if streamed else whole(wires.chat_completion(said, model))
+
+
+def _cut(script: Sequence[Step]) -> Sequence[Step]:
+    """A stream whose connection ends between its two pieces of text and its end."""
+    head, events, *_ = script
+    assert isinstance(events, bytes)
+    body = events.partition(b"\r\n")[2]
+    end = body.index(b"open.")
+    separator = b"\r\n\r\n" if b"\r\n\r\n" in body else b"\n\n"
+    cut = body[: body.index(separator, end) + len(separator)]
+    return (head, piece(cut), End.CLOSE)
 
 
 def _lists(provider: str) -> Sequence[Step]:

@@ -174,6 +174,18 @@ def test_foreign_thoughts_never_reach_anthropic(client: Anthropic, provider: Pol
     assert [block["type"] for block in sent["content"]] == ["text"]
 
 
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+@EVERYWHERE
+def test_pictures_reach_every_provider(client: Anthropic, provider: Polyglot, slug: str) -> None:
+    source: Any = {"type": "base64", "media_type": "image/png", "data": PIXEL}
+    content: Any = [{"type": "image", "source": source}, {"type": "text", "text": "What is this?"}]
+    asked: list[MessageParam] = [{"role": "user", "content": content}]
+    client.messages.create(model=f"{slug}/says-text", max_tokens=64, messages=asked)
+    assert PIXEL in json.dumps(provider.asked_for(slug, "says-text")[-1].json)
+
+
 # -- handed through -----------------------------------------------------------------------------------------
 
 
@@ -243,6 +255,7 @@ def test_the_mock_answers_messages_too(client: Anthropic) -> None:
     [
         (400, anthropic.BadRequestError, "provider_rejected"),
         (404, anthropic.NotFoundError, "model_not_found"),
+        (429, anthropic.RateLimitError, "provider_rate_limited"),
         (500, anthropic.InternalServerError, "provider_unavailable"),
     ],
 )
@@ -275,3 +288,16 @@ def test_a_wrong_field_is_a_bad_request(client: Anthropic) -> None:
     with pytest.raises(anthropic.BadRequestError) as failed:
         client.messages.create(model="openai/says-text", max_tokens=64, messages=[])
     assert "messages" in failed.value.message
+
+
+@EVERYWHERE
+def test_a_stream_that_breaks_gives_its_text_and_then_an_error(client: Anthropic, slug: str) -> None:
+    texts: list[str] = []
+    with (
+        pytest.raises(anthropic.APIStatusError) as failed,
+        client.messages.stream(model=f"{slug}/breaks", max_tokens=64, messages=ASKED) as stream,
+    ):
+        texts.extend(stream.text_stream)
+    assert "".join(texts) == SAYS
+    body: Any = failed.value.body
+    assert body["error"]["code"] == "provider_protocol"

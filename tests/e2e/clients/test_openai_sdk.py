@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from openai import AsyncOpenAI, OpenAI
+from openai import APIError, AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 from openai.types.responses import Response
 from pydantic import BaseModel
 
 from tests.e2e.clients import wires
-from tests.e2e.clients.polyglot import PROVIDERS, SAYS, SCENES, WEATHERS, Polyglot
+from tests.e2e.clients.polyglot import PROVIDERS, SAYS, SCENES, SIGNATURE, WEATHERS, Polyglot
 from tests.integration.local_gateway import Gateway
 
 pytestmark = pytest.mark.xdist_group("clients-openai")
@@ -107,6 +107,47 @@ async def test_a_chat_streams_asynchronously(aclient: AsyncOpenAI, slug: str) ->
     assert final.choices[0].message.content == SAYS
 
 
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+@TRANSLATED
+def test_pictures_reach_every_provider(client: OpenAI, provider: Polyglot, slug: str) -> None:
+    picture: Any = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
+    asked: Any = [{"role": "user", "content": [picture, {"type": "text", "text": "What is this?"}]}]
+    client.chat.completions.create(model=f"{slug}/says-text", messages=asked)
+    assert PIXEL in json.dumps(provider.asked_for(slug, "says-text")[-1].json)
+
+
+@TRANSLATED
+def test_a_stream_that_breaks_gives_its_text_and_then_an_error(client: OpenAI, slug: str) -> None:
+    chunks = client.chat.completions.create(model=f"{slug}/breaks", messages=ASKED, stream=True)
+    pieces = (choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+    texts: list[str] = []
+    with pytest.raises(APIError) as failed:
+        texts.extend(pieces)
+    assert "".join(texts) == SAYS
+    assert failed.value.code == "provider_protocol"
+
+
+@TRANSLATED
+def test_the_limit_and_stops_are_translated_and_what_is_dropped_is_named(
+    client: OpenAI, provider: Polyglot, slug: str
+) -> None:
+    """Claudes since 4.7 refuse a temperature, and one without a version counts as new."""
+    raw = client.chat.completions.with_raw_response.create(
+        model=f"{slug}/says-text", messages=ASKED, max_completion_tokens=77, stop=["END"], temperature=0.5
+    )
+    sent = provider.asked_for(slug, "says-text")[-1].json
+    if slug == "anthropic":
+        assert (sent["stop_sequences"], sent["max_tokens"]) == (["END"], 77)
+        assert "temperature" not in sent
+        assert raw.headers["x-headgate-dropped-fields"] == "temperature"
+    else:
+        told = sent["generationConfig"]
+        assert (told["stopSequences"], told["maxOutputTokens"], told["temperature"]) == (["END"], 77, 0.5)
+        assert "x-headgate-dropped-fields" not in raw.headers
+
+
 # -- Responses ----------------------------------------------------------------------------------------------
 
 
@@ -162,6 +203,41 @@ def test_a_response_is_parsed_by_its_schema(client: OpenAI, slug: str) -> None:
         model=f"{slug}/says-json", input="Is it open?", text_format=Gate, store=False
     )
     assert answer.output_parsed == Gate(open=True, since=1850)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("slug", ["anthropic", "gemini"])
+def test_sealed_reasoning_goes_back_to_whoever_thought_it(
+    client: OpenAI, provider: Polyglot, slug: str, streamed: bool
+) -> None:
+    asked: Any = {
+        "model": f"{slug}/says-thoughts",
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "include": ["reasoning.encrypted_content"],
+        "store": False,
+    }
+    if streamed:
+        with client.responses.stream(**asked, input="Open?") as stream:
+            first = stream.get_final_response()
+    else:
+        first = client.responses.create(**asked, input="Open?")
+    summaries = [part.text for item in first.output if item.type == "reasoning" for part in item.summary]
+    assert "".join(summaries) == SCENES["says-thoughts"].thought
+    assert first.output_text == SAYS
+    given: Any = [{"role": "user", "content": "Open?"}, *first.output, {"role": "user", "content": "Now?"}]
+    client.responses.create(**asked, input=given)
+    sent = json.dumps(provider.asked_for(slug, "says-thoughts")[-1].json)
+    assert SIGNATURE in sent
+
+
+@EVERYWHERE
+def test_a_response_that_breaks_gives_its_text_and_then_an_error(client: OpenAI, slug: str) -> None:
+    asked: Any = {"model": f"{slug}/breaks", "input": "Open?", "stream": True, "store": False}
+    events: list[Any] = []
+    with pytest.raises(APIError):
+        events.extend(client.responses.create(**asked))
+    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == SAYS
+    assert "response.completed" not in [event.type for event in events]
 
 
 @pytest.mark.parametrize("model", sorted(SCENES))
