@@ -22,6 +22,8 @@ START_S = 30.0
 PROVIDER_KEY = "sk-loopback-0123456789"
 MODELS = ("gpt-loop", "gpt-other")
 WORDS = ("The", " gate", " is", " open.")
+OFFLINE = {"HEADGATE_MODELS_DEV_URL": "", "HEADGATE_GENAI_PRICES_URL": ""}
+"""Tests talk to this machine only: no public price tables, unless a test brings its own."""
 USAGE = {"prompt_tokens": 5, "completion_tokens": 4, "total_tokens": 9}
 
 
@@ -117,7 +119,7 @@ class Gateway:
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, "--env-file", os.devnull],
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "PORT": str(self.port), **environ},
+            env={"PATH": os.environ["PATH"], "PORT": str(self.port), **OFFLINE, **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -33,7 +33,8 @@ def artefacts() -> Artefacts:
 
 @pytest.fixture(scope="session")
 def stack() -> Stack:
-    return read_stack((ROOT / "template.yaml").read_text(), {"MockProvider": "on"})
+    parameters = {"MockProvider": "on", "ModelsDevUrl": "", "GenaiPricesUrl": ""}
+    return read_stack((ROOT / "template.yaml").read_text(), parameters)
 
 
 @pytest.fixture(scope="session")
