@@ -7,6 +7,8 @@ import orjson
 import pytest
 
 from headgate.domain.catalog import Modality, ModelInfo, ModelStatus
+from headgate.domain.secret import Secret
+from headgate.providers.base import ChatCall, ProviderConfig
 from headgate.providers.openai import OpenAI
 
 
@@ -130,3 +132,20 @@ def test_no_quota_is_no_rate_limit(field: str) -> None:
     assert not error.retryable
     assert error.failover
     assert OpenAI().classify_error(429, {}, b'{"error":{"code":"rate_limit_exceeded"}}').retryable
+
+
+@pytest.mark.parametrize(
+    "name", ["o3-pro", "gpt-5-pro", "gpt-5.2-codex", "o4-mini-deep-research", "codex-mini-latest"]
+)
+def test_a_chat_client_reaches_models_that_answer_at_responses_alone(name: str) -> None:
+    call = ChatCall(body={"messages": [{"role": "user", "content": "Hi"}]}, model=name, stream=False)
+    request = OpenAI().build_chat(call, ProviderConfig(api_key=Secret("sk-0123456789abcdef")))
+    assert request.url == "https://api.openai.com/v1/responses"
+    assert orjson.loads(request.body or b"")["model"] == name
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "o3", "gpt-5", "gpt-5-mini", "chatgpt-4o-latest"])
+def test_other_models_are_handed_through_as_chats(name: str) -> None:
+    call = ChatCall(body={"messages": [{"role": "user", "content": "Hi"}]}, model=name, stream=False)
+    request = OpenAI().build_chat(call, ProviderConfig(api_key=Secret("sk-0123456789abcdef")))
+    assert request.url == "https://api.openai.com/v1/chat/completions"

@@ -64,7 +64,9 @@ def routing(
 
 def route(name: str, to: Routing | None = None) -> list[str]:
     return [
-        each.candidate.id for each in consider(to or routing(), name, Wish()) if "named" in each.reasons[0]
+        each.candidate.id
+        for each in consider(to or routing(), name, Wish())
+        if each.reasons[0].startswith("named")
     ]
 
 
@@ -213,8 +215,9 @@ def test_without_a_provider_the_caller_can_use_there_is_nowhere_to_pass_it_to(na
         route("openai/brand-new", routing(usable={"gemini"}, allow_unlisted=True))
 
 
-def test_a_listed_offer_elsewhere_is_preferred_to_passing_on_blindly() -> None:
-    assert route("openai/gpt-5-mini", routing(allow_unlisted=True)) == [MINI.id]
+def test_a_provider_that_is_named_is_asked_first_though_others_list_the_model() -> None:
+    assert route("openai/gpt-5-mini", routing(allow_unlisted=True)) == ["openai/gpt-5-mini", MINI.id]
+    assert route("openai/gpt-5-mini") == [MINI.id]
 
 
 # -- suggestions -------------------------------------------------------------------------------------------

@@ -57,6 +57,11 @@ _ABILITIES = tuple(
 _TRAITS = ChatTraits(max_tokens="max_completion_tokens", thinks_only=True)
 
 
+# Answer at /responses alone: https://platform.openai.com/docs/models (2026-11-20).
+_RESPONSES_ONLY = re.compile(r"^(o\d+|gpt-\d[\d.]*)-pro|codex|deep-research|computer-use")
+_BY_RESPONSES: tuple[BackDialect, ...] = (OpenAIResponses(),)
+
+
 @provider
 class OpenAI(OpenAICompatible):
     """Fine-tunes (`ft:…`, `ada:ft-…`) are what their base is. The list tells no prices."""
@@ -75,6 +80,11 @@ class OpenAI(OpenAICompatible):
         features=("streaming", "tools", "vision", "reasoning", "structured_output"),
     )
     backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(_TRAITS), OpenAIResponses())
+
+    def backs_for(self, model: str) -> tuple[BackDialect, ...]:
+        """Some models answer in one dialect only; clients of the others are translated for."""
+        base = model.removeprefix("ft:").partition(":")[0].lower()
+        return _BY_RESPONSES if _RESPONSES_ONLY.search(base) else self.backs
 
     def parse_model(self, entry: Mapping[str, Any]) -> ModelInfo | None:
         native_id = listing.read_id(entry)

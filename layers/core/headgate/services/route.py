@@ -211,11 +211,11 @@ def _exact(routing: Routing, name: str) -> list[Candidate]:
         ids = view.by_bare_name.get(name, frozenset())
         offers = view.by_canonical[next(iter(ids))] if len(ids) == 1 else ()
     usable = [_offer(model) for model in offers if routing.is_usable(model.provider)]
-    if usable:
-        return sorted(usable, key=lambda c: _order(routing, c, by="health"))
+    usable.sort(key=lambda c: _order(routing, c, by="health"))
     if slug is not None and routing.is_usable(slug) and routing.allow_unlisted:
-        return [Candidate(provider=slug, native_id=rest)]
-    return []
+        # The provider was named, so it is asked first; it may know more than its list tells.
+        return [Candidate(provider=slug, native_id=rest), *usable]
+    return usable
 
 
 def _offer(model: ModelInfo) -> Candidate:

@@ -120,8 +120,14 @@ class DialectProvider(Provider):
             return back.hand_stream(context)
         return TranslatedStream(back.read_stream(context), front_of(call.dialect).stream_writer(context))
 
+    def backs_for(self, model: str) -> tuple[BackDialect, ...]:
+        """The dialects in which this one model answers, the first of them translated into."""
+        del model
+        return self.backs
+
     def _back(self, call: ChatCall) -> BackDialect:
-        return next((back for back in self.backs if back.name == call.dialect), self.backs[0])
+        backs = self.backs_for(call.model)
+        return next((back for back in backs if back.name == call.dialect), backs[0])
 
     def _context(self, call: ChatCall, price: PriceUsage) -> AnswerContext:
         return AnswerContext(call=call, price=price, judge=self.judge_inside, read_usage=self.read_usage)

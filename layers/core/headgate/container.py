@@ -1,0 +1,346 @@
+"""The composition root: settings in, services out.
+
+Everything is built on first use, so a function pays only for what its routes touch.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from headgate.clock import SystemClock
+from headgate.observability import PowertoolsLog
+from headgate.ports import (
+    AccountStore,
+    CatalogStore,
+    Clock,
+    GenerationStore,
+    HttpTransport,
+    Log,
+    RefreshStarter,
+    RequestSigner,
+    SecretStore,
+    WireRequest,
+)
+from headgate.settings import Settings
+
+if TYPE_CHECKING:
+    from headgate.aws.clients import AwsClients, OnCall
+    from headgate.domain.secret import Secret
+    from headgate.providers.base import ProviderConfig
+    from headgate.providers.registry import ProviderRegistry
+    from headgate.services.authenticate import Authenticator
+    from headgate.services.catalog import Catalog
+    from headgate.services.chat import ChatService
+    from headgate.services.check_health import HealthService
+    from headgate.services.circuits import Circuits
+    from headgate.services.explain import Explainer
+    from headgate.services.limit_reads import ReadLimiter
+    from headgate.services.list_models import ModelLister
+    from headgate.services.manage_keys import KeyManager
+    from headgate.services.platform_keys import PlatformKeys
+    from headgate.services.price_tables import PriceTables
+    from headgate.services.record_traffic import TrafficRecorder
+    from headgate.services.refresh_catalog import CatalogRefresher
+    from headgate.services.show_providers import ProviderDirectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapters:
+    """Stores that stand in for AWS, shared by the functions of one process (local runner, tests)."""
+
+    catalog: CatalogStore
+    accounts: AccountStore
+    generations: GenerationStore
+    secrets: SecretStore
+    starter: RefreshStarter
+    clock: Clock | None = None
+    log: Log | None = None
+    transport: HttpTransport | None = None
+    signer: RequestSigner | None = None
+
+
+class _SignerOnCall:
+    """A signer that is made when the first request is to be signed: most providers ask for none."""
+
+    def __init__(self, make: Callable[[], RequestSigner]) -> None:
+        self._make = make
+
+    async def sign(self, request: WireRequest, *, service: str, region: str) -> "Mapping[str, str | Secret]":
+        return await self._make().sign(request, service=service, region=region)
+
+
+class Container:
+    """One function's services, each built once, when first asked for. Belongs to one event loop."""
+
+    def __init__(
+        self, settings: Settings, adapters: Adapters | None = None, *, on_aws_call: "OnCall | None" = None
+    ) -> None:
+        self.settings = settings
+        self._adapters = adapters
+        self._on_aws_call = on_aws_call
+
+    # -- adapters -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def clock(self) -> Clock:
+        given = self._adapters.clock if self._adapters is not None else None
+        return given or SystemClock()
+
+    @cached_property
+    def log(self) -> Log:
+        given = self._adapters.log if self._adapters is not None else None
+        return given or PowertoolsLog(self.settings.function, self.settings.log_level)
+
+    @cached_property
+    def aws(self) -> "AwsClients":
+        from headgate.aws.clients import AwsClients  # noqa: PLC0415
+
+        return AwsClients(
+            region=self.settings.aws_region,
+            endpoint_url=self.settings.aws_endpoint_url,
+            endpoints={"lambda": self.settings.aws_lambda_endpoint_url},
+            on_call=self._on_aws_call,
+        )
+
+    @cached_property
+    def catalog_store(self) -> CatalogStore:
+        if self._adapters is not None:
+            return self._adapters.catalog
+        from headgate.aws.catalog import DynamoCatalogStore  # noqa: PLC0415
+
+        return DynamoCatalogStore(self.aws, self.settings.catalog_table, self.clock)
+
+    @cached_property
+    def accounts(self) -> AccountStore:
+        if self._adapters is not None:
+            return self._adapters.accounts
+        from headgate.aws.accounts import DynamoAccountStore  # noqa: PLC0415
+
+        return DynamoAccountStore(self.aws, self.settings.accounts_table)
+
+    @cached_property
+    def generations(self) -> GenerationStore:
+        if self._adapters is not None:
+            return self._adapters.generations
+        from headgate.aws.generations import DynamoGenerationStore  # noqa: PLC0415
+
+        return DynamoGenerationStore(self.aws, self.settings.generations_table, self.clock)
+
+    @cached_property
+    def secrets(self) -> SecretStore:
+        if self._adapters is not None:
+            return self._adapters.secrets
+        from headgate.aws.secrets import SecretsManagerStore  # noqa: PLC0415
+
+        return SecretsManagerStore(self.aws, prefix=self.settings.secret_prefix)
+
+    @cached_property
+    def starter(self) -> RefreshStarter:
+        if self._adapters is not None:
+            return self._adapters.starter
+        from headgate.aws.refresh import LambdaRefreshStarter  # noqa: PLC0415
+
+        return LambdaRefreshStarter(self.aws, self.settings.refresh_function)
+
+    @cached_property
+    def transport(self) -> HttpTransport:
+        given = self._adapters.transport if self._adapters is not None else None
+        if given is not None:
+            return given
+        from headgate.net.guard import AddressGuard  # noqa: PLC0415
+        from headgate.net.transport import AioTransport  # noqa: PLC0415
+
+        guard = AddressGuard(
+            allowed_hosts=frozenset(self.settings.private_hosts), allow_loopback=self.settings.local
+        )
+        return AioTransport(guard=guard)
+
+    @cached_property
+    def signer(self) -> RequestSigner:
+        given = self._adapters.signer if self._adapters is not None else None
+        if given is not None:
+            return given
+        from headgate.aws.signing import RoleSigner  # noqa: PLC0415
+
+        return RoleSigner(self.aws)
+
+    # -- services -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def registry(self) -> "ProviderRegistry":
+        from headgate.providers.registry import ProviderRegistry  # noqa: PLC0415
+
+        return ProviderRegistry(
+            transport=self.transport,
+            clock=self.clock,
+            configure=self._platform_config,
+            signer=_SignerOnCall(lambda: self.signer),
+            region=self.settings.aws_region,
+        )
+
+    @cached_property
+    def platform(self) -> "PlatformKeys":
+        from headgate.services.platform_keys import PlatformKeys  # noqa: PLC0415
+
+        return PlatformKeys(
+            self.secrets,
+            self.clock,
+            self.settings,
+            known_slugs=self._known_slugs,
+            needs_key=self._needs_key,
+            by_role=lambda slug: self.registry.load(slug).spec.by_role,
+        )
+
+    async def _platform_config(self, slug: str) -> "ProviderConfig | None":
+        return await self.platform.config(slug)
+
+    def _needs_key(self, slug: str) -> bool:
+        """A role does for one only where the operator says so."""
+        spec = self.registry.load(slug).spec
+        return spec.key_required or spec.by_role
+
+    def _known_slugs(self) -> "Iterable[str]":
+        return self.registry.known_slugs()
+
+    @cached_property
+    def authenticate(self) -> "Authenticator":
+        from headgate.services.authenticate import Authenticator  # noqa: PLC0415
+
+        return Authenticator(self.accounts, self.clock, cache_s=self.settings.key_cache_s)
+
+    @cached_property
+    def reads(self) -> "ReadLimiter":
+        from headgate.services.limit_reads import ReadLimiter  # noqa: PLC0415
+
+        return ReadLimiter(self.clock, per_minute=self.settings.read_requests_per_minute)
+
+    @cached_property
+    def catalog(self) -> "Catalog":
+        from headgate.services.catalog import Catalog  # noqa: PLC0415
+
+        starts = self._adapters is not None or bool(self.settings.refresh_function)
+        return Catalog(
+            self.catalog_store,
+            self.clock,
+            self.log,
+            head_check_s=self.settings.head_check_s,
+            starter=self.starter if starts and self.settings.function == "models" else None,
+        )
+
+    @cached_property
+    def models(self) -> "ModelLister":
+        from headgate.services.list_models import ModelLister  # noqa: PLC0415
+
+        return ModelLister(self.catalog, self.clock, self.settings)
+
+    @cached_property
+    def circuits(self) -> "Circuits":
+        from headgate.services.circuits import Circuits  # noqa: PLC0415
+
+        return Circuits(self.clock, self.log)
+
+    @cached_property
+    def chat(self) -> "ChatService":
+        from headgate.services.chat import ChatService  # noqa: PLC0415
+
+        return ChatService(
+            catalog=self.catalog,
+            registry=self.registry,
+            platform=self.platform,
+            generations=self.generations,
+            circuits=self.circuits,
+            clock=self.clock,
+            log=self.log,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def explain(self) -> "Explainer":
+        from headgate.services.explain import Explainer  # noqa: PLC0415
+
+        return Explainer(self.chat, self.catalog)
+
+    @cached_property
+    def health(self) -> "HealthService":
+        from headgate.services.check_health import HealthService  # noqa: PLC0415
+
+        return HealthService(
+            store=self.catalog_store,
+            registry=self.registry,
+            platform=self.platform,
+            clock=self.clock,
+            log=self.log,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def refresher(self) -> "CatalogRefresher":
+        from headgate.services.refresh_catalog import CatalogRefresher  # noqa: PLC0415
+
+        return CatalogRefresher(
+            store=self.catalog_store,
+            registry=self.registry,
+            platform=self.platform,
+            prices=self.prices,
+            clock=self.clock,
+            log=self.log,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def prices(self) -> "PriceTables":
+        from headgate.services.price_tables import PriceTables  # noqa: PLC0415
+
+        return PriceTables(
+            store=self.catalog_store,
+            transport=self.transport,
+            clock=self.clock,
+            log=self.log,
+            settings=self.settings,
+        )
+
+    @cached_property
+    def traffic(self) -> "TrafficRecorder":
+        from headgate.services.record_traffic import TrafficRecorder  # noqa: PLC0415
+
+        return TrafficRecorder(self.catalog_store)
+
+    @cached_property
+    def providers(self) -> "ProviderDirectory":
+        from headgate.services.show_providers import ProviderDirectory  # noqa: PLC0415
+
+        return ProviderDirectory(self.registry)
+
+    @cached_property
+    def keys(self) -> "KeyManager":
+        from headgate.services.manage_keys import KeyManager  # noqa: PLC0415
+
+        return KeyManager(self.accounts, self.clock, self.log)
+
+    async def warm(self) -> None:
+        """Makes and imports, before the first request, what every request needs."""
+        if self.settings.function == "generations":
+            _ = self.chat, self.transport
+        if self._adapters is None:
+            await self.aws.warm("dynamodb")
+
+    async def close(self) -> None:
+        """Gives connections up."""
+        if "registry" in self.__dict__:
+            await self.registry.close()
+        if "transport" in self.__dict__:
+            await self.transport.close()
+
+
+def memory_adapters(settings: Settings) -> Adapters:
+    """Stores in this process alone; keys from the environment."""
+    from headgate.testing import memory  # noqa: PLC0415
+
+    return Adapters(
+        catalog=memory.MemoryCatalogStore(),
+        accounts=memory.MemoryAccountStore(),
+        generations=memory.MemoryGenerationStore(),
+        secrets=memory.EnvSecretStore(settings.provider_environ),
+        starter=memory.MemoryRefreshStarter(),
+    )
