@@ -99,6 +99,7 @@ class ChunkReader(EventReader):
         self._sse = SseParser()
         self._calls = _Calls("")
         self._started = False
+        self._failed = False
         self._finish: Finished | None = None
 
     @property
@@ -110,7 +111,7 @@ class ChunkReader(EventReader):
 
     def end(self) -> list[AnswerEvent]:
         events = self._read(self._stream.end())
-        if events and isinstance(events[-1], Failed):
+        if self._failed:
             return events
         usage = self._stream.outcome.usage
         closing: list[AnswerEvent] = [] if self._started else [Started()]
@@ -124,6 +125,7 @@ class ChunkReader(EventReader):
         events: list[AnswerEvent] = []
         for step in steps:
             if step.error is not None:
+                self._failed = True
                 return [*events, Failed(error=step.error)]
             if step.data != TERMINATOR:
                 for sse in self._sse.feed(step.data):
@@ -207,12 +209,13 @@ def _text(value: Any) -> str | None:
 
 
 class _Open:
-    """A call whose name has not come yet; its arguments wait for it."""
+    """A call so far. While its name has not come, its arguments wait."""
 
     def __init__(self, index: int, call_id: str) -> None:
         self.index = index
         self.id = call_id
         self.started = False
+        self.argued = False
         self.waiting: list[str] = []
         self.signature: str | None = None
 
@@ -265,11 +268,13 @@ class _Calls:
         return events
 
     def flush(self) -> list[AnswerEvent]:
-        """Calls that never got a name, and signatures that never got a call."""
+        """Calls that never got a name, or arguments; and signatures that never got a call."""
         events: list[AnswerEvent] = []
         for call in self._open:
             if not call.started:
                 events += self._start(call, "")
+            if not call.argued:
+                events.append(ToolCallDelta(index=call.index, arguments="{}"))
         for call_id, data in self._signatures.items():
             events.append(ReasoningDelta(redacted=data, origin=GEMINI, id=call_id))
         self._signatures = {}
@@ -286,6 +291,7 @@ class _Calls:
         events: list[AnswerEvent] = []
         if isinstance(arguments, str) and arguments:
             call.waiting.append(arguments)
+            call.argued = True
         if not call.started and name is not None:
             events += self._start(call, name)
         elif call.started:
