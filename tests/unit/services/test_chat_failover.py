@@ -11,7 +11,7 @@ from headgate.domain.errors import (
 from headgate.ports import WireRequest
 from headgate.testing.memory import Answer
 from headgate.testing.transport import Step
-from tests.support.provider import CRASH, lines, said
+from tests.support.provider import CRASH, fake_provider, lines, said
 from tests.support.stage import BUSY, GONE, A, B, Stage, outcomes
 
 # -- failing over ------------------------------------------------------------------------------------------
@@ -258,6 +258,21 @@ async def test_what_callers_get_wrong_opens_no_circuit() -> None:
     stage.answers("alpha", Answer(status=400))
     for _ in range(10):
         await stage.failure()
+    stage.answers("alpha", said("x"))
+    assert (await stage.whole()).record.provider == "alpha"
+
+
+async def test_failing_embeddings_leave_a_providers_chats_alone() -> None:
+    stage = Stage()
+    stage.providers["alpha"] = fake_provider("alpha", embeddings_path="/embed")
+    stage.one = stage.process()
+    await stage.open_shop()
+    stage.transport.on("https://alpha.example/embed", BUSY)
+    for _ in range(6):
+        await stage.failure(operation="embeddings", body={"input": "x"})
+    assert [entry.fields["circuit"] for entry in stage.log.named("circuit.opened")] == [
+        "alpha/embedding/platform"
+    ]
     stage.answers("alpha", said("x"))
     assert (await stage.whole()).record.provider == "alpha"
 

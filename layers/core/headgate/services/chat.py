@@ -180,7 +180,7 @@ class ChatRun:
             on_attempt=self.attempts.append,
             retry=not self._candidates,
         )
-        self._service.circuits.succeeded(candidate.provider)
+        self._service.circuits.succeeded(self._circuit(candidate))
         return answer
 
     async def _count_tokens(self, bound: BoundProvider, call: ChatCall) -> ChatAnswer:
@@ -229,7 +229,7 @@ class ChatRun:
             content = produced
             if source.ended:
                 await source.finish()
-                self._service.circuits.succeeded(source.candidate.provider)
+                self._service.circuits.succeeded(self._circuit(source.candidate))
                 await self._settle(GenerationStatus.SUCCEEDED, outcome=source.outcome)
                 self._source = None
             if held and (content or source.ended):
@@ -238,7 +238,7 @@ class ChatRun:
 
     async def _take_over(self, broken: Source, error: HeadgateError, *, sent: bool) -> HeadgateError | None:
         """Lets the next candidate go on, if one may; else settles, and returns the error to raise."""
-        self._service.circuits.failed(broken.candidate.provider, error)
+        self._service.circuits.failed(self._circuit(broken.candidate), error)
         await broken.close()
         if not sent and error.failover and self._candidates:
             try:
@@ -288,7 +288,7 @@ class ChatRun:
                 result = await call(bound, candidate)
             except Exception as raised:  # noqa: BLE001 - a provider's own code may raise anything
                 error = self._as_error(raised, candidate)
-                self._service.circuits.failed(candidate.provider, error)
+                self._service.circuits.failed(self._circuit(candidate), error)
                 last = error
                 if not error.failover or self._service.clock.monotonic() >= self._deadline_s:
                     raise error from None
@@ -301,10 +301,15 @@ class ChatRun:
         """The first whose circuit lets a call through; where none does, the first: better a try than none."""
         circuits = self._service.circuits
         for candidate in self._candidates:
-            if circuits.allows(candidate.provider):
+            if circuits.allows(self._circuit(candidate)):
                 self._candidates.remove(candidate)
                 return candidate
         return self._candidates.pop(0)
+
+    def _circuit(self, candidate: Candidate) -> str:
+        """One per provider, modality and key: embeddings may work while chats fail, one key while another."""
+        modality = "embedding" if self._ask.operation == "embeddings" else "text"
+        return f"{candidate.provider}/{modality}/platform"
 
     def _as_error(self, raised: Exception, candidate: Candidate) -> HeadgateError:
         """A crash in a provider's own code is the gateway's fault, and settled like any other error."""
