@@ -282,10 +282,16 @@ GENAI_KEYS = ["prices", "context_window", "deprecated", "match", "id"]
 
 
 @settings(max_examples=150)
-@given(entry=st.dictionaries(st.sampled_from(KEYS), ABSURD), inner=ABSURD)
-def test_no_entry_of_models_dev_is_too_mad(entry: dict[str, Any], inner: Any) -> None:
-    mad = {"x": entry, "y": {"cost": {"input": inner, "output": 1}, "limit": {"context": inner}}, "z": inner}
-    body = json.dumps({"deepseek": {"models": {"anchor": PRICED}}, "openai": {"models": mad}}).encode()
+@given(name=st.text(max_size=12), entry=st.dictionaries(st.sampled_from(KEYS), ABSURD), inner=ABSURD)
+def test_no_entry_of_models_dev_is_too_mad(name: str, entry: dict[str, Any], inner: Any) -> None:
+    mad = {name: entry, "y": {"cost": {"input": inner, "output": 1}, "limit": {"context": inner}}, "z": inner}
+    sellers = {
+        "openai": {"models": mad},
+        "anthropic": {"models": mad},
+        "xai": {"models": mad},
+        "google": inner,
+    }
+    body = json.dumps({"deepseek": {"models": {"anchor": PRICED}}} | sellers).encode()
     _assert_sound(body, read_models_dev)
 
 

@@ -27,8 +27,8 @@ FORMAT = 1
 
 FETCH_EVERY = timedelta(hours=24)
 TRY_AGAIN_AFTER = timedelta(hours=1)
-MAX_FETCHED_BYTES = 32_000_000
-"""Ten times the larger table of 2026."""
+MAX_FETCHED_BYTES = 16_000_000
+"""Several times the larger table of 2026."""
 _LEASE_S = 60.0
 _CONNECT_TIMEOUT_S = 3.0
 _SILENCE_S = 10.0
