@@ -218,7 +218,11 @@ async def test_another_address_is_another_table() -> None:
     assert mirrored.pricing.input == 7
 
 
-@pytest.mark.parametrize("kept", [b"", b"not gzip", gzip.compress(b"[]"), gzip.compress(b'{"format":99}')])
+@pytest.mark.parametrize(
+    "kept",
+    [b"", b"not gzip", gzip.compress(b"[]"), gzip.compress(b'{"format":99}')],
+    ids=["empty", "not gzip", "no object", "another format"],
+)
 async def test_what_another_version_has_kept_is_fetched_anew(kept: bytes) -> None:
     desk = Desk()
     await desk.store.write_table("models.dev", kept)
