@@ -151,6 +151,12 @@ def test_a_model_whose_own_name_ends_so_is_meant_before_the_suffix() -> None:
     assert route("x/y:floor", routing(view([odd, model("requesty/x/y")]))) == [odd.id]
 
 
+def test_the_suffix_of_a_listed_model_is_ours_though_unlisted_ones_may_be_passed_through() -> None:
+    to = routing(allow_unlisted=True)
+    assert route("openai/gpt-5:floor", to) == [GPT_RQ.id, GPT.id, GPT_OR.id]
+    assert route("openai/brand-new:floor", to) == ["openai/brand-new:floor"]
+
+
 @pytest.mark.parametrize("suffix", ["", ":floor", ":nitro"])
 def test_a_provider_that_is_down_comes_last_whatever_the_order(suffix: str) -> None:
     health = well(requesty=1) | {"requesty": does("requesty", "down", 1)}

@@ -188,14 +188,18 @@ def _too_dear(wish: Wish, info: ModelInfo | None) -> list[str]:
 
 def _named(routing: Routing, name: str) -> list[Candidate]:
     exact = _exact(routing, name)
-    if exact:
+    if _any_listed(exact):
         return exact
     for suffix, by in _SUFFIXES.items():
-        if name.endswith(suffix):
-            plain = _exact(routing, name.removesuffix(suffix))
+        plain = _exact(routing, name.removesuffix(suffix)) if name.endswith(suffix) else []
+        if _any_listed(plain):
             every = [*plain, *(each for each in _other_offers(routing, plain) if each not in plain)]
             return sorted(every, key=lambda c: _order(routing, c, by=by))
-    return []
+    return exact
+
+
+def _any_listed(candidates: list[Candidate]) -> bool:
+    return any(each.info is not None for each in candidates)
 
 
 def _exact(routing: Routing, name: str) -> list[Candidate]:
