@@ -12,6 +12,7 @@ from starlette.responses import Response
 from headgate.bootstrap import HttpFunction
 from headgate.http.access import public
 from headgate.http.routes import generations
+from headgate.testing.memory import Answer
 from tests.support.asgi import Exchange
 from tests.support.gate import FUNCTIONS, dispatch, open_gate
 from tests.support.models import model
@@ -48,6 +49,18 @@ async def test_the_id_of_an_error_is_in_its_body_and_in_the_log() -> None:
     (entry,) = gate.log.named("request.failed")
     assert entry.fields["request_id"] == request_id
     assert (entry.fields["status"], entry.fields["code"]) == (404, "model_not_found")
+
+
+async def test_a_prompt_that_a_provider_quotes_in_its_refusal_is_told_to_the_caller_alone() -> None:
+    gate = await open_gate(models=[model("alpha/m")])
+    refusal = b'{"error": {"message": "I do not like: my prompt"}}'
+    gate.transport.on("/chat", Answer(status=400, body=refusal))
+    body = {"model": "alpha/m", "messages": [{"role": "user", "content": "my prompt"}]}
+    answer = await gate.post("/v1/chat/completions", json=body)
+    assert "my prompt" in answer.json()["error"]["message"]
+    (entry,) = gate.log.named("request.failed")
+    assert (entry.fields["code"], entry.fields["provider"]) == ("provider_rejected", "alpha")
+    assert not [each for each in gate.log.entries if "my prompt" in str(each.fields)]
 
 
 async def test_a_callers_own_request_id_is_not_taken_for_ours() -> None:

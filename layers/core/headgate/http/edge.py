@@ -172,7 +172,9 @@ class _Exchange:
             status=status,
             code=error.code,
             provider=error.provider,
-            detail=error.detail[:500],
+            provider_request_id=error.provider_request_id,
+            # A provider's words may quote the prompt; they are for the caller, who wrote it.
+            detail=None if error.spec.origin == "provider" else error.detail[:500],
         )
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
