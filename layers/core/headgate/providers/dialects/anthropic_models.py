@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from headgate.domain.catalog import ModelInfo
+from headgate.providers.dialects.thinking import EFFORTS
 
 ADAPTIVE = "adaptive_thinking"
 BUDGET = "thinking_budget"
@@ -15,6 +16,7 @@ EFFORT_PREFIX = "effort_"
 """Capabilities of a model, as `providers/anthropic.py` puts them into the catalogue."""
 
 _NAME = re.compile(r"claude-(?:([a-z]+)-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
+_RISING = ("low", "medium", "high", "xhigh", "max")
 _EFFORTS = frozenset({"low", "medium", "high"})
 
 
@@ -39,12 +41,10 @@ class Claude:
         return self.adaptive or self.budget
 
     def effort(self, word: str) -> str:
-        """The word of its own that comes closest to one of ours."""
-        if word in ("none", "minimal"):
-            return "low"
-        if word in self.efforts or word in _EFFORTS:
-            return word
-        return "max" if word == "xhigh" and "high" not in self.efforts else "high"
+        """The word of its own that comes closest to one of ours without asking for more, if there is one."""
+        known = [each for each in _RISING if each in (self.efforts or _EFFORTS)]
+        lower = [each for each in known if EFFORTS.index(each) <= EFFORTS.index(word)]
+        return lower[-1] if lower else known[0]
 
 
 def claude_of(model: str, info: ModelInfo | None = None) -> Claude:
