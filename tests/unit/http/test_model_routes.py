@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from headgate.domain.callers import Scope
 from headgate.domain.catalog import Modality, ModelStatus, ProviderStatus
 from headgate.domain.errors import GatewayFault
 from headgate.domain.health import ProviderHealth
@@ -588,3 +589,13 @@ async def test_ten_thousand_models_are_listed_paged_and_answered_from_memory() -
     assert page["models"][0]["pricing"]["output"] == "9999"
     assert page["metadata"]["total_models"] == 10_005
     assert len((await gate.get("/v1/models")).json()["data"]) == 10_005
+
+
+async def test_what_a_key_is_not_bound_to_is_not_available_to_it() -> None:
+    gate = await open_gate(models=[model("alpha/m"), model("alpha/n")])
+    bound = await gate.key(Scope.MODELS_READ, allowed_models=("alpha/m",))
+    free = await gate.key(Scope.MODELS_READ)
+    for key, ids in ((free, ["alpha/m", "alpha/n"]), (bound, ["alpha/m"])):
+        for path in ("/v2/models?available=true", "/v2/models?%61vailable=true"):
+            listed = await gate.get(path, key=key)
+            assert [each["id"] for each in listed.json()["models"]] == ids

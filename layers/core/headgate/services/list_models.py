@@ -30,6 +30,7 @@ class ModelQuery:
     """What a caller asks of the list. Prices are USD per million tokens; None asks for nothing.
 
     providers, modalities, statuses: any of them. capabilities: all of them. q: words that must all occur.
+    allowed: with `available`, the names that the caller's key is bound to; None for a key that is not.
     """
 
     providers: frozenset[str] = frozenset()
@@ -43,6 +44,7 @@ class ModelQuery:
     max_input_price: Decimal | None = None
     max_output_price: Decimal | None = None
     available: bool = False
+    allowed: frozenset[str] | None = None
     sort: str | None = None
     limit: int | None = None
     cursor: str | None = None
@@ -62,6 +64,7 @@ class ModelQuery:
                 self.max_input_price,
                 self.max_output_price,
                 self.available,
+                None if self.allowed is None else sorted(self.allowed),
                 self.sort,
             ]
         )
@@ -142,6 +145,8 @@ class ModelLister:
             tests.append(lambda m: _has_words(m, words))
         if query.available:
             tests.append(lambda m: is_available(m, view, now))
+            if (bound_to := query.allowed) is not None:
+                tests.append(lambda m: m.id in bound_to or m.canonical_id in bound_to)
         return tests
 
     async def _resume(self, query: ModelQuery) -> tuple[CatalogView, int]:

@@ -84,7 +84,10 @@ async def list_models(request: Request) -> Response:
     camel = bool(request.scope["state"].get("camel"))
     catalog = services.catalog
     seen = catalog.peek() if catalog.in_memory else None
-    entry = _cache(request).get(("v2", seen.serial, query_string, camel)) if seen is not None else None
+    # A key that is bound to some models sees others as unavailable, so what is kept for it is its own.
+    bound_to = caller_of_request(request).allowed_models
+    cache_key = (query_string, camel, bound_to)
+    entry = _cache(request).get(("v2", seen.serial, *cache_key)) if seen is not None else None
     if entry is not None:
         return _respond(request, entry)
     query, force = read_query(query_string, camel=camel)
@@ -92,12 +95,14 @@ async def list_models(request: Request) -> Response:
         raise AccessDenied("Only administrators may force a refresh.")
     view = await (catalog.refresh(wait_s=FORCE_WAIT_S) if force else catalog.view())
     query = _with_slugs(query)
+    if query.available and bound_to is not None:
+        query = replace(query, allowed=frozenset(bound_to))
     page = await services.models.page(query, view=view)
     etag = _list_etag(page, query)
     body = _list_body(services, page, query)
     if not force and query.cursor is None:
         entry = rendered(orjson.dumps(body), etag)
-        _cache(request).put(("v2", view.serial, query_string, camel), entry)
+        _cache(request).put(("v2", view.serial, *cache_key), entry)
     if entry is None or seen is None:
         body["metadata"]["cache_hit"] = seen is not None and not force
         entry = Rendered(etag, orjson.dumps(body))
