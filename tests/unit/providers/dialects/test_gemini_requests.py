@@ -1,5 +1,6 @@
 """Conversations as Gemini's requests: what is said, in which turn, and what is refused by name."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -368,7 +369,17 @@ def test_without_tools_there_is_nothing_to_choose() -> None:
 
 
 def test_calls_that_must_come_one_at_a_time_are_refused() -> None:
-    refused("parallel_tool_calls", tools=(A_TOOL,), tool_choice=ToolChoice(parallel=False))
+    two = (A_TOOL, replace(A_TOOL, name="other"))
+    refused("parallel_tool_calls", tools=two, tool_choice=ToolChoice(parallel=False))
+
+
+def test_one_tool_at_a_time_is_no_matter_where_only_one_can_be_called() -> None:
+    call = call_of()
+    choice = ToolChoice(mode="tool", name="look", parallel=False)
+    body = write(asking(tools=(A_TOOL, replace(A_TOOL, name="other")), tool_choice=choice), call)
+    assert body["toolConfig"]["functionCallingConfig"]["allowedFunctionNames"] == ["look"]
+    write(asking(tools=(A_TOOL,), tool_choice=ToolChoice(parallel=False)), call)
+    assert call.dropped == ["parallel_tool_calls"]
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,12 @@ def _choose(choice: ToolChoice | None, tools: tuple[Tool, ...], call: ChatCall) 
     https://ai.google.dev/gemini-api/docs/function-calling#function_calling_modes (2026-11-20).
     """
     if choice is not None and choice.parallel is False and choice.mode != "none":
-        raise CannotCarry.field("parallel_tool_calls", "Gemini can't be kept from calling several at once.")
+        if choice.mode != "tool" and len(tools) > 1:
+            raise CannotCarry.field(
+                "parallel_tool_calls", "Gemini can't be kept from calling several at once."
+            )
+        # With one tool it is mostly structured output that is asked for: one call is what comes.
+        drop(call, "parallel_tool_calls")
     mode = choice.mode if choice is not None else "auto"
     if mode == "none":
         return {"mode": "NONE"}
