@@ -29,6 +29,8 @@ from headgate.domain.generation import Usage
 from headgate.domain.secret import Secret
 from headgate.ports import WireRequest
 from headgate.providers.base import ChatCall, Provider, ProviderConfig, StreamEvent
+from headgate.providers.dialects.base import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES
+from headgate.providers.dialects.speaking import DialectProvider
 from headgate.providers.registry import INFRASTRUCTURE, ProviderRegistry
 from headgate.testing.clock import ManualClock
 from headgate.testing.transport import Answer, ScriptedTransport
@@ -457,7 +459,10 @@ def told(events: list[StreamEvent]) -> bytes:
 
 @every_slug
 @pytest.mark.parametrize("name", ["chat.sse", "chat-tools.sse"])
-def test_a_stream_reads_the_same_however_it_is_cut(slug: str, name: str) -> None:
+def test_a_stream_reads_the_same_however_it_is_cut(
+    slug: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_770_000_000.0)  # a translated answer tells when it began
     body = read(slug, name)
     whole, outcome = play(slug, body, len(body))
     for size in (1, 2, 7, 61, 1000):
@@ -505,6 +510,87 @@ def test_tool_calls_are_read_whole_and_streamed(slug: str) -> None:
         assert tool_call["function"]["name"] == "get_weather"
         assert orjson.loads(tool_call["function"]["arguments"]) == {"city": "Ghent"}
         assert outcome.finish_reason == "tool_calls"
+
+
+# -- every dialect that clients speak ---------------------------------------------------------------------
+
+ASKED: dict[str, dict[str, Any]] = {
+    OPENAI_CHAT: {"messages": [{"role": "user", "content": "Greet me."}]},
+    OPENAI_RESPONSES: {"input": "Greet me."},
+    ANTHROPIC_MESSAGES: {"messages": [{"role": "user", "content": "Greet me."}], "max_tokens": 100},
+}
+ENDINGS = {
+    OPENAI_CHAT: b"data: [DONE]",
+    OPENAI_RESPONSES: b'"type":"response.completed"',
+    ANTHROPIC_MESSAGES: b'"type":"message_stop"',
+}
+each_dialect = pytest.mark.parametrize("dialect", ASKED)
+
+
+def call_in(dialect: str, *, stream: bool) -> ChatCall:
+    return ChatCall(
+        body={**ASKED[dialect], "model": "a/b"}, model="author/model", stream=stream, dialect=dialect
+    )
+
+
+def spoken() -> list[Any]:
+    """Each provider with each client's dialect, but for a second one that it speaks itself.
+
+    What it answers in that one is in no fixture here: it is handed through, which its dialect's tests cover.
+    """
+    pairs = []
+    for slug in SLUGS:
+        provider = REGISTRY.load(slug)
+        backs = provider.backs if isinstance(provider, DialectProvider) else ()
+        second = {back.name for back in backs[1:]}
+        pairs += [
+            pytest.param(slug, dialect, id=f"{slug}-{dialect}") for dialect in ASKED if dialect not in second
+        ]
+    return pairs
+
+
+each_pair = pytest.mark.parametrize(("slug", "dialect"), spoken())
+
+
+@every_slug
+@each_dialect
+def test_a_client_of_any_dialect_can_ask(slug: str, dialect: str) -> None:
+    for stream in (False, True):
+        request = REGISTRY.load(slug).build_chat(call_in(dialect, stream=stream), config_of(slug))
+        assert request.method == "POST"
+        assert b"Greet me." in (request.body or b"")
+
+
+@each_pair
+def test_a_client_of_any_dialect_is_answered_the_same_whole_and_streamed(slug: str, dialect: str) -> None:
+    provider = REGISTRY.load(slug)
+    for name in ("chat", "chat-tools"):
+        whole = provider.parse_chat(call_in(dialect, stream=False), read(slug, f"{name}.json"), a_microdollar)
+        reader = provider.read_chat_stream(call_in(dialect, stream=True), a_microdollar)
+        events = reader.feed(read(slug, f"{name}.sse")) + reader.end()
+        sent = b"".join(event.data for event in events)
+        assert [event.error for event in events if event.error] == []
+        assert ENDINGS[dialect] in sent.replace(b'": "', b'":"').rstrip().rpartition(b"\n\n")[2]
+        assert b'"cost":' in sent.replace(b'": ', b'":')
+        assert orjson.loads(whole.body)["usage"]["cost"] > 0
+        assert (whole.outcome.text, len(whole.outcome.tool_calls)) == (
+            reader.outcome.text,
+            len(reader.outcome.tool_calls),
+        )
+        assert whole.outcome.finish_reason == reader.outcome.finish_reason
+        said = [GREETING] if name == "chat" else ["get_weather", "Ghent"]
+        assert all(text in whole.body.decode() for text in said)
+
+
+@each_pair
+def test_a_client_of_any_dialect_sees_a_cut_stream_fail(slug: str, dialect: str) -> None:
+    provider = REGISTRY.load(slug)
+    body = read(slug, "chat.sse")
+    reader = provider.read_chat_stream(call_in(dialect, stream=True), a_microdollar)
+    events = reader.feed(body[: body.index(b"Hello") + 60]) + reader.end()
+    assert events[-1].error is not None
+    assert events[-1].error.code == "provider_protocol"
+    assert not any(ENDINGS[dialect] in event.data for event in events)
 
 
 # -- errors -----------------------------------------------------------------------------------------------
