@@ -214,9 +214,7 @@ def test_ours_is_heeded_where_both_are_given() -> None:
     assert wish(routing={"strategy": "cheapest"}, provider={"sort": "latency"}).strategy == "cheapest"
 
 
-@pytest.mark.parametrize(
-    "given", [{"routing": None}, {"provider": None}, {"provider": "openai"}, {"routing": {}}]
-)
+@pytest.mark.parametrize("given", [{"routing": None}, {"provider": None}, {"routing": {}}])
 def test_no_wish_is_the_usual_order(given: dict[str, Any]) -> None:
     assert wish(**given) == Wish()
 
@@ -256,3 +254,9 @@ def test_parameters_that_must_be_supported_are_those_that_were_set() -> None:
 )
 def test_a_wish_that_makes_no_sense_is_named(given: dict[str, Any], refused: list[str]) -> None:
     assert fields(chat_ask, CHAT | given) == refused
+
+
+def test_a_providers_name_is_no_wish() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        wish(provider="openai")
+    assert [each.field for each in refused.value.errors] == ["provider"]

@@ -17,6 +17,7 @@ from headgate.domain.errors import (
     NotFound,
     ProviderBusy,
     ProviderFailed,
+    ProviderRefused,
 )
 from headgate.http.errors import render, too_large
 
@@ -160,3 +161,11 @@ def test_when_to_come_back_is_whole_seconds_never_too_early(seconds: float, head
     for path in PATHS:
         _, headers, _ = answer(ProviderBusy("x", retry_after_s=seconds), path)
         assert headers["retry-after"] == header
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_what_no_wait_can_mend_names_no_time_to_wait(path: str) -> None:
+    spent = ProviderRefused("x", code="provider_insufficient_funds", retry_after_s=5.0)
+    _, headers, _ = answer(spent, path)
+    assert "retry-after" not in headers
+    assert headers["x-should-retry"] == "false"

@@ -72,6 +72,15 @@ async def test_while_the_provider_works_the_record_says_running() -> None:
     await answering
 
 
+async def test_a_failures_record_says_who_was_asked_last() -> None:
+    stage = await Stage().open_shop()
+    stage.answers("alpha", BUSY)
+    stage.answers("beta", BUSY)
+    run, _ = await stage.failure()
+    record = await stage.stored(run)
+    assert (record.provider, record.model) == ("beta", record.attempts[-1].model)
+
+
 async def test_a_begin_that_fails_calls_no_provider() -> None:
     stage = await Stage().open_shop()
     stage.generations.fault = GatewayFault.unavailable("The table")

@@ -1,10 +1,12 @@
 """An explanation says what would be tried, in which order and why, and does none of it."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from headgate.domain.callers import Caller
 from headgate.domain.catalog import ProviderStatus
 from headgate.domain.errors import NotFound
 from headgate.domain.health import ProviderHealth
@@ -13,7 +15,7 @@ from headgate.services.chat_records import ChatAsk, estimated_tokens
 from headgate.services.explain import Explained, estimated_cost
 from headgate.services.route import Wish
 from headgate.testing.clock import START
-from tests.support.bench import Bench
+from tests.support.bench import Bench, ann
 from tests.support.models import model, priced
 
 BODY = {"messages": [{"role": "user", "content": "x" * 400}], "max_tokens": 50}
@@ -22,9 +24,9 @@ B = model("beta/m", canonical_id="maker/m")
 
 
 class Oracle(Bench):
-    async def explain(self, **ask: Any) -> list[Explained]:
+    async def explain(self, *, caller: Caller | None = None, **ask: Any) -> list[Explained]:
         made = ChatAsk(**({"body": BODY, "model": "maker/m"} | ask))
-        return await self.process().explain.explain(made)
+        return await self.process().explain.explain(caller or ann(), made)
 
 
 async def oracle() -> Oracle:
@@ -100,3 +102,10 @@ def test_where_nobody_bounds_the_answer_it_is_bounded_by_the_model_or_the_usual(
 )
 def test_tokens_are_estimated_by_rule_of_thumb(body: dict[str, Any], tokens: int) -> None:
     assert estimated_tokens(body) == tokens
+
+
+async def test_what_the_key_is_not_bound_to_is_no_candidate_for_it() -> None:
+    bound = replace(ann(), allowed_models=("beta/m",))
+    rows = await (await oracle()).explain(caller=bound)
+    assert [(row.candidate.id, row.kept) for row in rows] == [("beta/m", True), ("alpha/m", False)]
+    assert rows[1].reasons == ("this key is not bound to it",)

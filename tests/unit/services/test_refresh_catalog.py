@@ -124,6 +124,15 @@ async def test_unchanged_content_keeps_the_version_and_moves_the_times() -> None
     assert await plant.models("alpha") == (A1, A2)
 
 
+async def test_a_list_whose_pieces_are_gone_is_written_again_though_nothing_changed() -> None:
+    plant = Plant()
+    await plant.refresh()
+    plant.catalog_store.lose_pieces("alpha")
+    plant.clock.advance(601)
+    assert (await plant.refresh())["alpha"] == "updated"
+    assert await plant.models("alpha") == (A1, A2)
+
+
 async def test_pages_are_one_list_with_each_id_once() -> None:
     plant = Plant()
     plant.lists(alpha=[listing(A1, next_page="2"), listing(A2, replace(A1, name="x"))])

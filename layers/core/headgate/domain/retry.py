@@ -16,7 +16,7 @@ class RetryPolicy:
     max_retries: int = 2
     base_s: float = 0.5
     cap_s: float = 8.0
-    max_retry_after_s: float = 10.0
+    max_retry_after_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)

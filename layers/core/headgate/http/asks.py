@@ -171,7 +171,7 @@ def read_wish(body: Mapping[str, Any], errors: list[FieldError]) -> Wish:
     if given is None:
         given = body.get("provider")
         name, prices, sort = "provider", ("prompt", "completion"), "sort"
-    if given is None or isinstance(given, str):
+    if given is None:
         return Wish()
     if not isinstance(given, Mapping):
         errors.append(FieldError(name, "must be an object."))

@@ -48,7 +48,7 @@ def render(error: HeadgateError, *, path: str, request_id: str) -> tuple[int, li
     else:
         body = problem(error, status=status, request_id=request_id)
         headers.append((b"content-type", b"application/problem+json"))
-    if error.retry_after_s is not None:
+    if error.retry_after_s is not None and error.retryable:
         headers.append((b"retry-after", str(max(0, math.ceil(error.retry_after_s))).encode()))
     if not error.retryable:
         headers.append((b"x-should-retry", b"false"))

@@ -25,6 +25,7 @@ from headgate.services.chat_records import (
     price_usd,
     rate_window,
     running_record,
+    with_usage,
     within_key,
 )
 from headgate.services.chat_source import Source
@@ -255,7 +256,8 @@ class ChatRun:
         source, self._source = self._source, None
         if source is not None:
             await source.close()
-        await self._settle(GenerationStatus.CANCELLED, outcome=source.outcome if source is not None else None)
+        outcome = None if source is None else with_usage(source.outcome, self._ask.body)
+        await self._settle(GenerationStatus.CANCELLED, outcome=outcome)
 
     async def _source_of(self, bound: BoundProvider, candidate: Candidate) -> Source:
         stream = await bound.open_chat_stream(
@@ -338,6 +340,7 @@ class ChatRun:
             include_usage=self._ask.include_usage,
             dialect=self._ask.dialect,
             headers=self._ask.headers,
+            info=candidate.info,
         )
         return self.call
 

@@ -79,8 +79,8 @@ def finished_record(
         record,
         status=status,
         completed_at=at,
-        model=served.id if served is not None else None,
-        provider=served.provider if served is not None else None,
+        model=served.id if served is not None else (attempts[-1].model if attempts else None),
+        provider=served.provider if served is not None else (attempts[-1].provider if attempts else None),
         output=_output(outcome) if keep_output and outcome is not None else None,
         usage=usage,
         cost_charged_nanousd=_charged_nanousd(status, served, outcome),
@@ -97,16 +97,21 @@ def within_key(caller: Caller, candidates: list[Candidate]) -> list[Candidate]:
 
     Raises AccessDenied (`forbidden`) when none is left.
     """
+    fit = [each for each in candidates if may_use(caller, each)]
+    if not fit:
+        raise AccessDenied("This key may use none of the models that could serve this.")
+    return fit
+
+
+def may_use(caller: Caller, candidate: Candidate) -> bool:
+    """Whether the key names this candidate, by any of its names, or is bound to nothing."""
     if caller.allowed_models is None:
-        return candidates
+        return True
     allowed = set(caller.allowed_models)
     for name in caller.allowed_models:
         prefix, slash, rest = name.partition("/")
         allowed.add(f"{canonical_slug(prefix)}{slash}{rest}")
-    fit = [each for each in candidates if allowed & _names_of(each)]
-    if not fit:
-        raise AccessDenied("This key may use none of the models that could serve this.")
-    return fit
+    return bool(allowed & _names_of(candidate))
 
 
 def _names_of(candidate: Candidate) -> set[str]:
@@ -135,6 +140,16 @@ def _charged_nanousd(
         return None if price is None else nanousd(price)
     produced = status is GenerationStatus.SUCCEEDED or bool(outcome.text or outcome.tool_calls)
     return None if produced else 0
+
+
+def with_usage(outcome: ChatOutcome, body: Mapping[str, Any]) -> ChatOutcome:
+    """The outcome of an answer that was left early, with its usage estimated where none had come yet."""
+    produced = len(outcome.text) + sum(len(str(call)) for call in outcome.tool_calls)
+    if outcome.usage is not None or not produced:
+        return outcome
+    output = max(1, round(produced / 4))
+    usage = Usage(input_tokens=estimated_tokens(body), output_tokens=output)
+    return replace(outcome, usage=usage)
 
 
 def estimated_tokens(body: Mapping[str, Any]) -> int:

@@ -1,15 +1,16 @@
 """Why a request would go where it would go, without sending it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from headgate.domain.callers import Caller
 from headgate.domain.catalog import ModelInfo, ProviderStatus
 from headgate.domain.generation import Usage, cost_of
 from headgate.services.catalog import Catalog
 from headgate.services.chat import ChatService
-from headgate.services.chat_records import ChatAsk, estimated_tokens
-from headgate.services.route import Candidate
+from headgate.services.chat_records import ChatAsk, estimated_tokens, may_use
+from headgate.services.route import Candidate, Considered
 
 _USUAL_OUTPUT_TOKENS = 1_000
 """Of an answer whose length nobody bounded, for the estimate."""
@@ -34,12 +35,14 @@ class Explainer:
         self._chat = chat
         self._catalog = catalog
 
-    async def explain(self, ask: ChatAsk) -> list[Explained]:
-        """Every candidate in the order in which it would be tried, then the rejected ones.
+    async def explain(self, caller: Caller, ask: ChatAsk) -> list[Explained]:
+        """Every candidate in the order in which it would be tried, then those this caller's key may not use,
+        or which were rejected.
 
         Raises NotFound when nothing has that name.
         """
-        considered = await self._chat.considered(ask)
+        considered = [_for_key(caller, each) for each in await self._chat.considered(ask)]
+        considered.sort(key=lambda each: not each.kept)
         view = await self._catalog.view()
         rows = []
         for each in considered:
@@ -55,6 +58,12 @@ class Explainer:
                 )
             )
         return rows
+
+
+def _for_key(caller: Caller, each: Considered) -> Considered:
+    if not each.kept or may_use(caller, each.candidate):
+        return each
+    return replace(each, kept=False, reasons=("this key is not bound to it",))
 
 
 def estimated_cost(body: Mapping[str, Any], info: ModelInfo | None) -> int | None:

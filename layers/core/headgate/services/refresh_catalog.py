@@ -163,10 +163,10 @@ class CatalogRefresher:
         outcome = RefreshOutcome(
             provider=slug, outcome="unchanged", model_count=len(models), dropped=len(listing.dropped)
         )
-        if head is not None and head.version == version:
+        before = await self._models_before(head)
+        if head is not None and head.version == version and before is not None:
             await self._store.write_head(fresh)
             return outcome
-        before = await self._models_before(head)
         if not await self._store.write_snapshot(
             Snapshot(head=fresh, models=models), replaces=head.version if head is not None else None
         ):

@@ -52,6 +52,10 @@ class MemoryCatalogStore(Faulty):
             raise GatewayFault.unavailable(f"The list of {head.provider}")
         return pieces.models
 
+    def lose_pieces(self, provider: str) -> None:
+        """For tests: the head stays, what it points at is gone."""
+        self._pieces = {key: kept for key, kept in self._pieces.items() if key[0] != provider}
+
     async def write_snapshot(self, snapshot: Snapshot, *, replaces: str | None) -> bool:
         self.check_fault()
         head = snapshot.head
@@ -139,7 +143,8 @@ class MemoryCatalogStore(Faulty):
         self._pieces = {key: kept for key, kept in self._pieces.items() if not _is_past(kept.gone_at, now)}
         if head is not None and head.version is not None:
             key = (head.provider, head.version)
-            self._pieces[key] = replace(self._pieces[key], gone_at=now + REPLACED_PIECES_KEPT)
+            if (pieces := self._pieces.get(key)) is not None:
+                self._pieces[key] = replace(pieces, gone_at=now + REPLACED_PIECES_KEPT)
 
 
 def _is_past(moment: datetime | None, now: datetime) -> bool:

@@ -118,7 +118,7 @@ async def create_generation(request: Request) -> Response:
 async def explain_generation(request: Request) -> Response:
     """Every candidate, with why it was kept or rejected. Nothing is called, recorded or charged."""
     ask = await _generation_ask(request)
-    explanation = await services_of(request).explain.explain(ask)
+    explanation = await services_of(request).explain.explain(caller_of_request(request), ask)
     return _json(
         {
             "candidates": [
