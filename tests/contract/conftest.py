@@ -1,13 +1,12 @@
 """Each port, twice: the shipped fake, and the real adapter against moto in a process of its own."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +26,7 @@ from headgate.testing.memory import (
 from tests.contract.tables import create_table_request
 
 KINDS = ["memory", "aws"]
+ROOT = Path(__file__).parents[2]
 
 _PRETENDED = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -58,22 +58,24 @@ class Aws:
 
 @pytest.fixture(scope="session")
 def moto_endpoint() -> Iterator[str]:
-    """The address of a moto server that this session started."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """The address of a moto server that this session started: the local runner's, which lets one DynamoDB
+    request in at a time. Without that a transaction that fails undoes what others wrote, and limits leak.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        env={**os.environ, **_PRETENDED},
-        stdout=subprocess.DEVNULL,
+        [sys.executable, "-m", "dev.moto_process"],
+        cwd=ROOT,
+        env={**os.environ, **_PRETENDED, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    try:
-        _wait_for(port, process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+    with process:
+        if process.stdout is None or not (port := process.stdout.readline().strip()):
+            raise RuntimeError("moto ended before it could serve")
+        try:
+            yield f"http://127.0.0.1:{int(port)}"
+        finally:
+            process.terminate()
 
 
 @pytest.fixture(scope="session")
@@ -148,17 +150,3 @@ def generations(request: pytest.FixtureRequest, clock: ManualClock) -> Generatio
         return MemoryGenerationStore(clock)
     aws, make_table = request.getfixturevalue("aws"), request.getfixturevalue("make_table")
     return DynamoGenerationStore(aws.clients, make_table("GenerationsTable"), clock)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    give_up_at = time.monotonic() + 30
-    while time.monotonic() < give_up_at:
-        if process.poll() is not None:
-            raise RuntimeError("moto ended before it could serve")
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError("moto did not serve within 30 s")
