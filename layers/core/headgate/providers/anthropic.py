@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from headgate.domain.errors import HeadgateError, ProviderFailed
+from headgate.domain.errors import HeadgateError
 from headgate.ports import WireRequest
 from headgate.providers.base import ChatCall, ModelPage, ProviderConfig, ProviderSpec, provider
 from headgate.providers.dialects import anthropic_listing, openai_answers, openai_errors
@@ -101,15 +101,6 @@ class Anthropic(DialectProvider):
         """The list's first entry."""
         return self._get(self.spec.key_check_path or "", config)
 
-    def parse_key_check(self, body: bytes) -> None:
-        """Raises what an error inside the 200 means."""
-        try:
-            value = openai_answers.read_json(openai_answers.trim(body))
-        except openai_answers.AnswerError:
-            return
-        if isinstance(value, dict) and value.get("error"):
-            raise self.judge_inside(value)
-
     # -- beside chat --------------------------------------------------------------------------------------
 
     def build_count_tokens(self, call: ChatCall, config: ProviderConfig) -> WireRequest | None:
@@ -170,22 +161,6 @@ class Anthropic(DialectProvider):
         found.provider = self.spec.slug
         found.retry_after_s = openai_errors.retry_after_s(headers) if found.retryable else None
         return found
-
-    def _no_list(self) -> ProviderFailed:
-        return ProviderFailed(
-            f"{self.spec.name} answered with something that is no list of models.",
-            code="provider_protocol",
-            provider=self.spec.slug,
-        )
-
-    def _get(self, path: str, config: ProviderConfig) -> WireRequest:
-        return WireRequest(
-            method="GET",
-            url=f"{self.base_url(config)}{path}",
-            headers=self.headers(config),
-            idempotent=True,
-            guarded=config.guarded,
-        )
 
 
 def _own_code(status: int | None, error: Mapping[str, Any]) -> str | None:

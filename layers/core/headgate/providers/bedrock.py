@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from headgate.domain.catalog import Modality, ModelInfo
-from headgate.domain.errors import HeadgateError, InvalidRequest, ProviderFailed
+from headgate.domain.errors import HeadgateError, InvalidRequest
 from headgate.ports import WireRequest
 from headgate.providers.base import (
     ModelPage,
@@ -154,13 +154,6 @@ class Bedrock(DialectProvider):
         if not isinstance(value, dict):
             raise self._no_list()
         return value
-
-    def _no_list(self) -> ProviderFailed:
-        return ProviderFailed(
-            f"{self.spec.name} answered with something that is no list of models.",
-            code="provider_protocol",
-            provider=self.spec.slug,
-        )
 
     # -- requests -----------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from headgate.domain.catalog import Modality
-from headgate.domain.errors import HeadgateError, ProviderFailed
+from headgate.domain.errors import HeadgateError
 from headgate.domain.money import decimal_text
 from headgate.ports import WireRequest
 from headgate.providers.base import (
@@ -98,15 +98,6 @@ class Gemini(DialectProvider):
         """The list's first entry."""
         return self._get(self.spec.key_check_path or "", config)
 
-    def parse_key_check(self, body: bytes) -> None:
-        """Raises what an error inside the 200 means."""
-        try:
-            value = openai_answers.read_json(openai_answers.trim(body))
-        except openai_answers.AnswerError:
-            return
-        if isinstance(value, dict) and value.get("error"):
-            raise self.judge_inside(value)
-
     # -- beside chat --------------------------------------------------------------------------------------
 
     def build_embeddings(self, call: ChatCall, config: ProviderConfig) -> WireRequest:
@@ -148,27 +139,11 @@ class Gemini(DialectProvider):
         found.provider = self.spec.slug
         return found
 
-    def _no_list(self) -> ProviderFailed:
-        return ProviderFailed(
-            f"{self.spec.name} answered with something that is no list of models.",
-            code="provider_protocol",
-            provider=self.spec.slug,
-        )
-
     # -- requests -----------------------------------------------------------------------------------------
 
     def _own(self, call: ChatCall) -> dict[str, Any]:
         """The caller's body without what is the gateway's."""
         return {key: value for key, value in call.body.items() if key not in self.gateway_fields}
-
-    def _get(self, path: str, config: ProviderConfig) -> WireRequest:
-        return WireRequest(
-            method="GET",
-            url=f"{self.base_url(config)}{path}",
-            headers=self.headers(config),
-            idempotent=True,
-            guarded=config.guarded,
-        )
 
     def _post(self, path: str, body: Mapping[str, Any], config: ProviderConfig) -> WireRequest:
         return WireRequest(

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from headgate.domain.catalog import ModelInfo
-from headgate.domain.errors import HeadgateError, ProviderFailed
+from headgate.domain.errors import HeadgateError
 from headgate.domain.generation import Usage
 from headgate.ports import WireRequest
 from headgate.providers.base import (
@@ -126,37 +126,12 @@ class OpenAICompatible(DialectProvider):
             raise self._no_list()
         return entries
 
-    def _no_list(self) -> ProviderFailed:
-        return ProviderFailed(
-            f"{self.spec.name} answered with something that is no list of models.",
-            code="provider_protocol",
-            provider=self.spec.slug,
-        )
-
     # -- key check ----------------------------------------------------------------------------------------
 
     def build_key_check(self, config: ProviderConfig) -> WireRequest | None:
         """The path that the spec names; None where it names none."""
         path = self.spec.key_check_path
         return None if path is None else self._get(path, config)
-
-    def parse_key_check(self, body: bytes) -> None:
-        """Raises what an error inside the 200 means."""
-        try:
-            value = openai_answers.read_json(openai_answers.trim(body))
-        except openai_answers.AnswerError:
-            return
-        if isinstance(value, dict) and value.get("error"):
-            raise self.judge_inside(value)
-
-    def _get(self, path: str, config: ProviderConfig) -> WireRequest:
-        return WireRequest(
-            method="GET",
-            url=f"{self.base_url(config)}{path}",
-            headers=self.headers(config),
-            idempotent=True,
-            guarded=config.guarded,
-        )
 
     # -- embeddings ---------------------------------------------------------------------------------------
 

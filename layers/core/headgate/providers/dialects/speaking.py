@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 from headgate.domain.conversation import Answer, AnswerBuilder, Failed, FinishReason, is_content
-from headgate.domain.errors import HeadgateError
+from headgate.domain.errors import HeadgateError, ProviderFailed
 from headgate.domain.generation import Usage
 from headgate.ports import WireRequest
 from headgate.providers.base import (
@@ -31,7 +31,7 @@ from headgate.providers.dialects.base import (
     EventWriter,
     FrontDialect,
 )
-from headgate.providers.dialects.openai_answers import well_formed, write_json
+from headgate.providers.dialects.openai_answers import AnswerError, read_json, trim, well_formed, write_json
 
 GATEWAY_FIELDS = frozenset({"models", "provider", "routing", "cache"})
 """Fields of a request that Headgate itself consumes; no provider gets them unless it says so."""
@@ -77,6 +77,32 @@ class DialectProvider(Provider):
 
     def chat_url(self, config: ProviderConfig, path: str) -> str:
         return f"{self.base_url(config)}{path}"
+
+    def _get(self, path: str, config: ProviderConfig) -> WireRequest:
+        """A free request, which may be sent again."""
+        return WireRequest(
+            method="GET",
+            url=f"{self.base_url(config)}{path}",
+            headers=self.headers(config),
+            idempotent=True,
+            guarded=config.guarded,
+        )
+
+    def _no_list(self) -> ProviderFailed:
+        return ProviderFailed(
+            f"{self.spec.name} answered with something that is no list of models.",
+            code="provider_protocol",
+            provider=self.spec.slug,
+        )
+
+    def parse_key_check(self, body: bytes) -> None:
+        """Raises what an error inside the 200 means."""
+        try:
+            value = read_json(trim(body))
+        except AnswerError:
+            return
+        if isinstance(value, dict) and value.get("error"):
+            raise self.judge_inside(value)
 
     def build_chat(self, call: ChatCall, config: ProviderConfig) -> WireRequest:
         """Raises CannotCarry for what this provider's dialect can't say, InvalidRequest for what is wrong."""
