@@ -40,6 +40,8 @@ from headgate.providers.registry import (
 from headgate.testing.clock import ManualClock
 from headgate.testing.transport import Answer, ScriptedTransport
 
+_MUTE = AssertionError("a registry sends nothing and reads no answer")
+
 
 class Mute(Provider):
     """Translates nothing: the registry never asks it to."""
@@ -71,13 +73,13 @@ class Mute(Provider):
         return None
 
     def build_chat(self, call: ChatCall, config: ProviderConfig) -> WireRequest:
-        raise NotImplementedError
+        raise _MUTE
 
     def parse_chat(self, call: ChatCall, body: bytes, price: PriceUsage) -> ChatAnswer:
-        raise NotImplementedError
+        raise _MUTE
 
     def read_chat_stream(self, call: ChatCall, price: PriceUsage) -> ChatStreamReader:
-        raise NotImplementedError
+        raise _MUTE
 
     def classify_error(self, status: int, headers: Mapping[str, str], body: bytes) -> HeadgateError:
         return ProviderFailed(f"HTTP {status}")
