@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openai import APIError, AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
-from openai.types.responses import Response
+from openai.types.responses import Response, ResponseErrorEvent
 from pydantic import BaseModel
 
 from tests.e2e.clients import wires
@@ -238,6 +238,18 @@ def test_a_response_that_breaks_gives_its_text_and_then_an_error(client: OpenAI,
         events.extend(client.responses.create(**asked))
     assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == SAYS
     assert "response.completed" not in [event.type for event in events]
+
+
+@EVERYWHERE
+def test_the_error_that_breaks_a_response_is_numbered_like_its_other_events(
+    client: OpenAI, slug: str
+) -> None:
+    asked: Any = {"model": f"{slug}/breaks", "input": "Open?", "stream": True, "store": False}
+    with client.responses.with_streaming_response.create(**asked) as answer:
+        lines = [line.removeprefix("data: ") for line in answer.iter_lines() if line.startswith("data: ")]
+    events = [json.loads(line) for line in lines]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert ResponseErrorEvent.model_validate(events[-1]).code == "provider_protocol"
 
 
 @pytest.mark.parametrize("model", sorted(SCENES))

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from openai.types.responses import ResponseErrorEvent
 
 from headgate.domain.errors import HeadgateError, ProviderBusy, ProviderFailed
 from headgate.http.sse import PING, EventStreamResponse
@@ -302,3 +303,28 @@ async def test_errors_under_messages_are_anthropics_events() -> None:
     body = orjson.loads(data.removeprefix(b"data: "))
     assert (body["type"], body["error"]["code"]) == ("error", "provider_rate_limited")
     assert body["request_id"] == "req_1"
+
+
+@pytest.mark.parametrize(
+    ("sent", "number"),
+    [
+        ([], 0),
+        ([b'event: a\ndata: {"sequence_number":0}\n\n', b'data: {"sequence_number":41}\n\n'], 42),
+        ([b'data: {"sequence_number":7}\n\ndata: {"type":"odd"}\n\n'], 8),
+        ([b'data: {"sequence_number":7}\r\n\r\n'], 8),
+        ([b'data: {"sequence_number":1,"delta":"\\"sequence_number\\":9"}\n\n'], 2),
+        ([b'data: {"type":"a"}\n\n', b'data: {"type":"b"}\n\ndata: {"type":"c"}\n\n'], 3),
+        ([b'data: {"type":"a"}\r\n\r\n', b'data: {"type":"b"}\r\n\r\n'], 2),
+        ([b'data: {"sequence_number":true}\n\n'], 1),
+    ],
+)
+async def test_an_error_under_responses_goes_on_with_the_numbers_of_the_events_sent(
+    sent: list[bytes], number: int
+) -> None:
+    tale = Tale(*sent, ProviderBusy("full"))
+    exchange = Exchange(response(tale, "/v1/responses"), "POST", "/")
+    await exchange.head()
+    _, _, data = (await exchange.rest()).rpartition(b"event: error\ndata: ")
+    error = ResponseErrorEvent.model_validate(orjson.loads(data), strict=True)
+    assert (error.type, error.code, error.message) == ("error", "provider_rate_limited", "full")
+    assert error.sequence_number == number

@@ -96,15 +96,25 @@ def dialect_body(error: HeadgateError, *, path: str, request_id: str) -> dict[st
     return {"error": {**inner, **_extras(error)}}
 
 
-def stream_error(error: HeadgateError, *, path: str, request_id: str) -> bytes:
-    """The event that ends a stream which broke, in the dialect that `path` speaks."""
+def stream_error(error: HeadgateError, *, path: str, request_id: str, number: int = 0) -> bytes:
+    """The event that ends a stream which broke, in the dialect that `path` speaks.
+
+    number: of this event among those of the stream, where the dialect numbers them.
+    """
     body = dialect_body(error, path=path, request_id=request_id)
     name = b""
     if path.startswith("/v1/messages"):
         name = b"event: error\n"
     elif path.startswith("/v1/responses"):
         name = b"event: error\n"
-        body = {"type": "error", "code": error.code, "message": error.detail, "param": None, **body}
+        body = {
+            "type": "error",
+            "sequence_number": number,
+            "code": error.code,
+            "message": error.detail,
+            "param": None,
+            **body,
+        }
     return name + b"data: " + orjson.dumps(body) + b"\n\n"
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from headgate.domain.errors import HeadgateError
 from headgate.http.errors import Header, stream_error
+from headgate.http.numbering import EventNumbers
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -85,6 +86,7 @@ class EventStreamResponse(Response):
         self._ping_s = ping_s
         self._path = path
         self._request_id = request_id
+        self._numbers = EventNumbers()
         self._started = False
         self._done = False
         self._pings: set[asyncio.Task[None]] = set()
@@ -111,11 +113,15 @@ class EventStreamResponse(Response):
             await self._source.open()
             await self._start()
             async for data in self._source.chunks():
+                self._numbers.sent(data)
                 await self._write(data)
         except HeadgateError as error:
             if not self._started:
                 raise
-            await self._write(stream_error(error, path=self._path, request_id=self._request_id))
+            number = self._numbers.next()
+            await self._write(
+                stream_error(error, path=self._path, request_id=self._request_id, number=number)
+            )
         self._done = True
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
