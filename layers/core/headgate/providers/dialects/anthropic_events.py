@@ -1,6 +1,8 @@
 """What a provider answers as a message, whole or streamed, read into events."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from headgate.domain.conversation import (
@@ -21,6 +23,7 @@ from headgate.domain.generation import Usage
 from headgate.providers.dialects import openai_answers
 from headgate.providers.dialects.anthropic_usage import merged, read_usage
 from headgate.providers.dialects.base import ANTHROPIC_MESSAGES, AnswerContext, EventReader
+from headgate.providers.dialects.carrying import CITATIONS, drop_output
 from headgate.providers.dialects.openai_answers import AnswerError, malformed, read_json
 from headgate.providers.dialects.sse import SseEvent, SseOverflow, SseParser
 
@@ -50,9 +53,19 @@ def read_message(body: bytes, context: AnswerContext) -> dict[str, Any]:
     return message
 
 
-def message_events(message: Mapping[str, Any], usage: Usage | None) -> list[AnswerEvent]:
+type LeftOut = Callable[[str], None]
+"""Told the kind of each thing in an answer that other dialects have no place for."""
+
+
+def _unheard(_kind: str) -> None:
+    """For answers that are handed through: nothing is left out of those."""
+
+
+def message_events(
+    message: Mapping[str, Any], usage: Usage | None, left_out: LeftOut = _unheard
+) -> list[AnswerEvent]:
     """A whole answer's events, in order."""
-    reader = BlockEvents()
+    reader = BlockEvents(left_out)
     events: list[AnswerEvent] = [Started(id=_text(message.get("id")), model=_text(message.get("model")))]
     for block in message["content"]:
         events += reader.start(block)
@@ -82,44 +95,63 @@ def finish_events(told: Mapping[str, Any]) -> list[AnswerEvent]:
 # -- blocks -----------------------------------------------------------------------------------------------
 
 
-class BlockEvents:
-    """Turns content blocks, whole or in deltas, into events.
+@dataclass(slots=True)
+class _Block:
+    """A content block that may still grow. call: the place of its tool call among the answer's."""
 
-    What the provider's own tools did (`server_tool_use` and its results) says nothing to other dialects.
+    told: Mapping[str, Any]
+    call: int = -1
+    argued: bool = False
+
+    @property
+    def kind(self) -> str:
+        return str(self.told.get("type"))
+
+
+class BlockEvents:
+    """Turns content blocks, whole or in deltas, into events. A block is known by its `index`: Anthropic ends
+    one before it begins the next, servers that translate for others may not.
+
+    What the provider's own tools did (`server_tool_use` and its results), and where a text is from
+    (`citations`), says nothing to other dialects; `left_out` is told of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, left_out: LeftOut = _unheard) -> None:
+        self._left_out = left_out
         self._calls = 0
-        self._kind = ""
-        self._given: Any = None
-        self._argued = False
+        self._open: dict[int, _Block] = {}
 
-    def start(self, block: Mapping[str, Any]) -> list[AnswerEvent]:
-        """A block begins, or is there as a whole."""
-        self._kind, self._argued = str(block.get("type")), False
-        if self._kind == "text":
-            text = _text(block.get("text"))
+    def start(self, told: Mapping[str, Any], index: int = 0) -> list[AnswerEvent]:
+        """A block begins, or is there as a whole. One that begins twice is one."""
+        if index in self._open and self._open[index].told == told:
+            return []
+        block = self._open[index] = _Block(told)
+        if block.kind == "text":
+            text = _text(told.get("text"))
+            if told.get("citations"):
+                self._left_out(CITATIONS)
             return [TextDelta(text=text)] if text else []
-        if self._kind == "thinking":
+        if block.kind == "thinking":
             thought = ReasoningDelta(
-                text=_text(block.get("thinking")) or "",
-                signature=_text(block.get("signature")),
+                text=_text(told.get("thinking")) or "",
+                signature=_text(told.get("signature")),
                 origin=ANTHROPIC_MESSAGES,
             )
             return [thought] if thought.text or thought.signature else []
-        if self._kind == "redacted_thinking":
-            data = _text(block.get("data"))
+        if block.kind == "redacted_thinking":
+            data = _text(told.get("data"))
             return [ReasoningDelta(redacted=data, origin=ANTHROPIC_MESSAGES)] if data else []
-        if self._kind == "tool_use":
-            self._given = block.get("input")
+        if block.kind == "tool_use":
+            block.call = self._calls
             self._calls += 1
-            call_id, name = _text(block.get("id")) or "", _text(block.get("name")) or ""
-            return [ToolCallStarted(index=self._calls - 1, id=call_id, name=name)]
+            call_id, name = _text(told.get("id")) or "", _text(told.get("name")) or ""
+            return [ToolCallStarted(index=block.call, id=call_id, name=name)]
+        self._left_out(block.kind)
         return []
 
-    def delta(self, delta: Mapping[str, Any]) -> list[AnswerEvent]:
-        kind = delta.get("type")
-        if kind == "text_delta" and self._kind == "text":
+    def delta(self, delta: Mapping[str, Any], index: int = 0) -> list[AnswerEvent]:
+        block, kind = self._open.get(index, _NO_BLOCK), delta.get("type")
+        if kind == "text_delta" and block.kind == "text":
             text = _text(delta.get("text"))
             return [TextDelta(text=text)] if text else []
         if kind == "thinking_delta":
@@ -128,20 +160,25 @@ class BlockEvents:
         if kind == "signature_delta":
             signature = _text(delta.get("signature"))
             return [ReasoningDelta(signature=signature, origin=ANTHROPIC_MESSAGES)] if signature else []
-        if kind == "input_json_delta" and self._kind == "tool_use":
+        if kind == "input_json_delta" and block.kind == "tool_use":
             piece = _text(delta.get("partial_json"))
-            self._argued = self._argued or piece is not None
-            return [ToolCallDelta(index=self._calls - 1, arguments=piece)] if piece else []
+            block.argued = block.argued or piece is not None
+            return [ToolCallDelta(index=block.call, arguments=piece)] if piece else []
+        if kind == "citations_delta":
+            self._left_out(CITATIONS)
         return []
 
-    def stop(self) -> list[AnswerEvent]:
+    def stop(self, index: int = 0) -> list[AnswerEvent]:
         """A call whose arguments did not come in pieces has them in its start, or none."""
-        kind, self._kind = self._kind, ""
-        if kind != "tool_use" or self._argued:
+        block = self._open.pop(index, _NO_BLOCK)
+        if block.kind != "tool_use" or block.argued:
             return []
-        given = self._given if isinstance(self._given, dict) else {}
-        arguments = openai_answers.write_json(given).decode()
-        return [ToolCallDelta(index=self._calls - 1, arguments=arguments)]
+        given = block.told.get("input")
+        arguments = openai_answers.write_json(given if isinstance(given, dict) else {}).decode()
+        return [ToolCallDelta(index=block.call, arguments=arguments)]
+
+
+_NO_BLOCK = _Block({})
 
 
 # -- streamed ---------------------------------------------------------------------------------------------
@@ -150,9 +187,9 @@ class BlockEvents:
 class MessageEvents:
     """Turns the parsed events of one stream into ours. `done` after `message_stop`."""
 
-    def __init__(self, read: Callable[[Mapping[str, Any]], Usage]) -> None:
+    def __init__(self, read: Callable[[Mapping[str, Any]], Usage], left_out: LeftOut = _unheard) -> None:
         self._read_usage = read
-        self._blocks = BlockEvents()
+        self._blocks = BlockEvents(left_out)
         self._usage: dict[str, Any] = {}
         self.started = False
         self.done = False
@@ -168,11 +205,11 @@ class MessageEvents:
         if kind == "message_start":
             return self._start(_object(event, "message"))
         if kind == "content_block_start":
-            return self._blocks.start(_object(event, "content_block"))
+            return self._blocks.start(_object(event, "content_block"), _index(event))
         if kind == "content_block_delta":
-            return self._blocks.delta(_object(event, "delta"))
+            return self._blocks.delta(_object(event, "delta"), _index(event))
         if kind == "content_block_stop":
-            return self._blocks.stop()
+            return self._blocks.stop(_index(event))
         if kind == "message_delta":
             self._usage = merged(self._usage, _object(event, "usage"))
             measured = [Measured(usage=self.usage)] if self.usage is not None else []
@@ -227,7 +264,9 @@ class MessageReader(EventReader):
 
     def __init__(self, context: AnswerContext) -> None:
         self._stream = MessageStream(context)
-        self._events = MessageEvents(lambda usage: context.usage_of(usage, read_usage))
+        self._events = MessageEvents(
+            lambda usage: context.usage_of(usage, read_usage), partial(drop_output, context.call)
+        )
         self._failed = False
 
     @property
@@ -264,6 +303,11 @@ class MessageReader(EventReader):
 def cut_off() -> HeadgateError:
     """A stream that closed before its `message_stop`."""
     return malformed("was cut off before its end")
+
+
+def _index(event: Mapping[str, Any]) -> int:
+    index = event.get("index")
+    return index if isinstance(index, int) else 0
 
 
 def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ https://docs.claude.com/en/api/messages and …/messages-streaming (2026-11-20).
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from headgate.domain.conversation import Answer, AnswerBuilder, AnswerEvent, Conversation
@@ -26,6 +27,7 @@ from headgate.providers.dialects.base import (
     EventWriter,
     FrontDialect,
 )
+from headgate.providers.dialects.carrying import drop_output
 from headgate.providers.dialects.speaking import outcome_of
 
 
@@ -92,7 +94,7 @@ class AnthropicMessages(FrontDialect, BackDialect):
         reported, usage = message.get("usage"), None
         if isinstance(reported, Mapping):
             usage = context.usage_of(openai_answers.exact_usage(body, reported), read_usage)
-        return anthropic_events.message_events(message, usage)
+        return anthropic_events.message_events(message, usage, partial(drop_output, context.call))
 
     def read_stream(self, context: AnswerContext) -> EventReader:
         return anthropic_events.MessageReader(context)

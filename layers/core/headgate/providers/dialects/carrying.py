@@ -129,3 +129,16 @@ def drop(call: ChatCall, name: str) -> None:
     """Notes once that a field is left out."""
     if name not in call.dropped:
         call.dropped.append(name)
+
+
+CITATIONS = "citations"
+"""Where a text is from: the one kind of thing in answers that all dialects have, each in a way of its own."""
+
+
+def drop_output(call: ChatCall, kind: str) -> None:
+    """Notes once that something in the answer is left out; its kind is the provider's word, or `CITATIONS`.
+
+    Of a stream it may be too late for a header; then only whole answers tell.
+    """
+    known = kind.isascii() and kind.replace("_", "").isalnum() and len(kind) <= _LONGEST_KIND
+    drop(call, f"output.{kind if known else 'unknown'}")

@@ -31,6 +31,7 @@ from headgate.providers.dialects.base import (
     EventWriter,
     FrontDialect,
 )
+from headgate.providers.dialects.in_turn import InTurn
 from headgate.providers.dialects.openai_answers import AnswerError, read_json, trim, well_formed, write_json
 
 GATEWAY_FIELDS = frozenset({"models", "provider", "routing", "cache"})
@@ -165,6 +166,7 @@ class TranslatedStream(ChatStreamReader):
     def __init__(self, reader: EventReader, writer: EventWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._turns = InTurn()
         self._builder = AnswerBuilder()
         self._failed = False
 
@@ -177,12 +179,12 @@ class TranslatedStream(ChatStreamReader):
         return outcome_of(self._builder.answer)
 
     def feed(self, data: bytes) -> list[StreamEvent]:
-        return [] if self._failed else self._written(self._reader.feed(data))
+        return [] if self._failed else self._written(self._turns.order(self._reader.feed(data)))
 
     def end(self) -> list[StreamEvent]:
         if self._failed:
             return []
-        events = self._written(self._reader.end())
+        events = self._written([*self._turns.order(self._reader.end()), *self._turns.end()])
         if not self._failed:
             events.append(StreamEvent(data=self._writer.end()))
         return events
