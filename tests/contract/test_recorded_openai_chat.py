@@ -22,10 +22,10 @@ from headgate.providers.base import ChatCall, ChatOutcome, Provider, StreamEvent
 from headgate.providers.custom import Custom
 from headgate.providers.deepseek import DeepSeek
 from headgate.providers.dialects.openai import OpenAICompatible
+from headgate.providers.huggingface import HuggingFace
 from headgate.providers.openai import OpenAI
 from headgate.providers.openrouter import OpenRouter
 from headgate.providers.requesty import Requesty
-from tests.unit.providers.dialects.speaking import Plain
 
 RECORDED = Path(
     os.environ.get("HEADGATE_RECORDED_DIR") or Path(__file__).parents[3] / "shared" / "provider-data"
@@ -38,7 +38,7 @@ PROVIDERS: dict[str, OpenAICompatible] = {
     "openrouter": OpenRouter(),
     "requesty": Requesty(),
     "deepseek": DeepSeek(),
-    "huggingface": Plain(),
+    "huggingface": HuggingFace(),
     "ollama": Custom(),
 }
 
