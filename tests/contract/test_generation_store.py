@@ -151,6 +151,24 @@ async def test_a_window_lets_through_as_many_as_its_limit(
     await generations.begin(generation(11))
 
 
+async def test_what_is_only_counted_uses_the_window_up_and_leaves_nothing_else(
+    generations: GenerationStore, clock: ManualClock
+) -> None:
+    clock.jump_to(NOON + timedelta(seconds=12))
+    await generations.begin(generation(1), rate=window(3))
+    await generations.count(window(3))
+    await generations.count(window(3))
+    with pytest.raises(LimitReached) as reached:
+        await generations.count(window(3))
+    assert (reached.value.code, reached.value.retry_after_s) == ("rate_limited", 48)
+    with pytest.raises(LimitReached):
+        await generations.begin(generation(2), rate=window(3))
+    await generations.count(window(3, minute=1))
+    with pytest.raises(LimitReached):
+        await generations.count(window(0, key="key_2"))
+    assert await walk(generations) == [["gen_0001"]]
+
+
 async def test_a_limit_of_zero_lets_nothing_through(generations: GenerationStore) -> None:
     with pytest.raises(LimitReached):
         await generations.begin(generation(1), rate=window(0))

@@ -213,6 +213,13 @@ class GenerationStore(Protocol):
         """
         ...
 
+    async def count(self, rate: RateWindow) -> None:
+        """Raises the counter, for a request of which nothing else is kept.
+
+        Raises LimitReached (`rate_limited`) when it is at its limit.
+        """
+        ...
+
     async def finish(self, record: GenerationRecord) -> None:
         """Replaces the record by its outcome."""
         ...

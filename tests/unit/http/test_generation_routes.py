@@ -7,14 +7,15 @@ import httpx
 import pytest
 
 from headgate.domain.callers import KeyLimits, Scope
+from headgate.domain.catalog import ModelInfo
 from headgate.domain.errors import GatewayFault
 from headgate.ports import WireRequest
 from headgate.testing.memory import Answer
 from headgate.testing.transport import Step
 from tests.support.asgi import Exchange
-from tests.support.gate import Gate, dispatch, open_gate
+from tests.support.gate import FUNCTIONS, Gate, dispatch, open_gate
 from tests.support.models import model, priced
-from tests.support.provider import said
+from tests.support.provider import fake_provider, said
 
 CHAT: dict[str, Any] = {"model": "maker/m", "messages": [{"role": "user", "content": "hi"}]}
 TEXT: dict[str, Any] = {"type": "text", "model": "maker/m", "config": {"prompt": "hi"}}
@@ -290,3 +291,49 @@ async def test_a_client_that_leaves_stops_the_provider(path: str, body: dict[str
     (record,) = (await gate.get("/v2/generations")).json()["data"]
     assert record["status"] == "cancelled"
     assert record["attempts"][0]["outcome"] == "cancelled"
+
+
+# -- counting tokens ---------------------------------------------------------------------------------------
+
+
+async def counting_gate(*models: ModelInfo) -> Gate:
+    """Alpha can count."""
+    gate = await open_gate(models=models)
+    alpha = fake_provider("alpha", features=("counting",))
+    FUNCTIONS["generations"].services.registry.register(alpha, replace=True)
+    return gate
+
+
+async def counted(gate: Gate, key: str = "ann") -> httpx.Response:
+    asked = {"model": "alpha/m", "messages": [{"role": "user", "content": "hi"}]}
+    return await gate.post("/v1/messages/count_tokens", json=asked, key=key)
+
+
+async def test_counting_tokens_is_told_with_who_counted_and_leaves_no_record() -> None:
+    gate = await counting_gate(*OFFERS)
+    gate.transport.on("https://alpha.example/count", Answer(body=b"321"))
+    answer = await counted(gate)
+    assert (answer.status_code, answer.json()) == (200, {"input_tokens": 321})
+    told = {name: text for name, text in answer.headers.items() if name.startswith("x-headgate-")}
+    assert told == {
+        "x-headgate-provider": "alpha",
+        "x-headgate-model-served": "alpha/m",
+        "x-headgate-attempts": "1",
+    }
+    assert (await gate.get("/v2/generations")).json()["data"] == []
+
+
+async def test_counting_that_fails_leaves_no_record_either() -> None:
+    gate = await counting_gate(OFFERS[0])
+    gate.transport.on("https://alpha.example/count", Answer(status=401))
+    answer = await counted(gate)
+    assert (answer.status_code, answer.headers["x-headgate-attempts"]) == (424, "1")
+    assert "x-headgate-generation-id" not in answer.headers
+    assert (await gate.get("/v2/generations")).json()["data"] == []
+
+
+async def test_counting_tokens_is_a_request_of_the_minutes_limit() -> None:
+    gate = await gate_where(alpha=said("x"))
+    key = await gate.key(Scope.GENERATE, limits=KeyLimits(requests_per_minute=2))
+    assert [(await counted(gate, key)).status_code for _ in range(3)] == [200, 200, 429]
+    assert (await gate.post("/v1/chat/completions", json=CHAT, key=key)).status_code == 429

@@ -383,7 +383,8 @@ async def test_tokens_are_counted_by_the_provider_for_nothing() -> None:
     await run.prepare()
     assert (await run.answer()).body == b'{"input_tokens":321}'
     assert not run.estimated
-    assert run.record.cost_charged_nanousd == 0
+    assert [(attempt.provider, attempt.outcome) for attempt in run.attempts] == [("alpha", "succeeded")]
+    assert (run.recorded, len(stage.generations)) == (False, 0)
 
 
 async def test_tokens_are_estimated_where_the_provider_can_not_count() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from headgate.aws.clients import AwsClients
 from headgate.aws.codec import RECORD, bulk_prefix, bytes_of, number_of, record_items, record_of, text_of
-from headgate.aws.dynamodb import Item, Table, Value, When, Wire, from_wire, to_wire
+from headgate.aws.dynamodb import Item, Table, When, Wire, from_wire, to_wire
 from headgate.aws.faults import ConditionFailed, TransactionCancelled, reading
 from headgate.domain.errors import Conflict, GatewayFault, LimitReached
 from headgate.domain.generation import GenerationRecord
@@ -40,11 +40,14 @@ class DynamoGenerationStore:
             if rate is None:
                 await self._table.put(item, when=_NEW)
             else:
-                await self._begin_counted(item, rate)
+                await self._counted(rate, self._table.putting(item, when=_NEW))
         except ConditionFailed as exists:
             # The SDK sends again when an answer is lost: then this very record is there already.
             if dict(exists.item or {}) != to_wire(item):
                 raise Conflict("There is a generation of that id.") from exists
+
+    async def count(self, rate: RateWindow) -> None:
+        await self._counted(rate)
 
     async def finish(self, record: GenerationRecord) -> None:
         item, pieces = record_items(record)
@@ -89,29 +92,33 @@ class DynamoGenerationStore:
         with reading("The list of generations"):
             return found, encode_cursor(scope, text_of(from_wire(start or {}), "list_sk"))
 
-    async def _begin_counted(self, item: Mapping[str, Value | None], rate: RateWindow) -> None:
-        """Raises ConditionFailed when there is such a record, before LimitReached."""
-        below = When("attribute_not_exists(#n) OR #n < :limit", {"limit": rate.limit})
+    async def _counted(self, rate: RateWindow, *actions: dict[str, Any]) -> None:
+        """Does these, which must be new things, and raises the counter: together, or nothing of it.
+
+        A transaction even for the counter alone: one that meets another says so, and is sent again.
+
+        Raises ConditionFailed when there is such a thing already, before LimitReached.
+        """
         count = self._table.updating(
             (f"RATE#{rate.name}", "RATE"),
             "SET #expires_at = :expires_at ADD #n :one",
             {"expires_at": int(rate.expires_at.timestamp()), "one": 1},
-            when=below,
+            when=When("attribute_not_exists(#n) OR #n < :limit", {"limit": rate.limit}),
         )
-        put = self._table.putting(item, when=_NEW)
         if rate.limit <= 0:
             raise self._used_up(rate)
         for tries in range(_TRIES):
             try:
-                return await self._table.transact(put, count)
+                return await self._table.transact(*actions, count)
             except TransactionCancelled as cancelled:
-                exists = cancelled.failed_condition(0)
-                if exists is not None:
-                    raise ConditionFailed(exists.item) from cancelled
-                if cancelled.failed_condition(1) is not None:
+                for place in range(len(actions)):
+                    exists = cancelled.failed_condition(place)
+                    if exists is not None:
+                        raise ConditionFailed(exists.item) from cancelled
+                if cancelled.failed_condition(len(actions)) is not None:
                     raise self._used_up(rate) from cancelled
                 if not cancelled.is_passing:
-                    raise GatewayFault("The store refused to begin a generation") from cancelled
+                    raise GatewayFault("The store refused to count a request") from cancelled
             await self._clients.pause(tries)
         raise GatewayFault.unavailable("The counter of this key's requests")
 

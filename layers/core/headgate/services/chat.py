@@ -12,7 +12,7 @@ from headgate.domain.callers import Caller
 from headgate.domain.errors import GatewayFault, HeadgateError, InvalidRequest, ProviderFailed
 from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
 from headgate.domain.ids import new_id
-from headgate.ports import Clock, GenerationStore, Log
+from headgate.ports import Clock, GenerationStore, Log, RateWindow
 from headgate.providers.base import ChatAnswer, ChatCall, ChatOutcome, StreamEvent
 from headgate.providers.bound import BoundProvider
 from headgate.providers.registry import ProviderRegistry, canonical_slug
@@ -130,6 +130,11 @@ class ChatRun:
         return self._record
 
     @property
+    def recorded(self) -> bool:
+        """Whether there is a record of this run to look up by its id."""
+        return self._record is not None
+
+    @property
     def attempt_count(self) -> int:
         """Calls to providers so far, one that is still streaming included."""
         return len(self.attempts) + (self._source is not None and not self._settled)
@@ -143,11 +148,19 @@ class ChatRun:
         self._candidates = within_key(self._caller, await service.candidates(self._ask))
         routed_s = clock.monotonic()
         self._timer("route", routed_s - started_s)
-        now = clock.now()
-        record = running_record(self.id, self._caller, self._ask, now)
-        await service.generations.begin(record, rate=rate_window(self._caller, now))
-        self._record = record
+        await self._begin(rate_window(self._caller, clock.now()))
         self._timer("record", clock.monotonic() - routed_s)
+
+    async def _begin(self, rate: RateWindow | None) -> None:
+        """Counting tokens generates nothing and costs nothing: it is a request, and that is all."""
+        service = self._service
+        if self._ask.operation == "count_tokens":
+            if rate is not None:
+                await service.generations.count(rate)
+            return
+        record = running_record(self.id, self._caller, self._ask, service.clock.now())
+        await service.generations.begin(record, rate=rate)
+        self._record = record
 
     # -- whole ----------------------------------------------------------------------------------------------
 

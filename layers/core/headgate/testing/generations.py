@@ -52,6 +52,10 @@ class MemoryGenerationStore(Faulty):
             self._count(rate)
         self._keep(record)
 
+    async def count(self, rate: RateWindow) -> None:
+        self.check_fault()
+        self._count(rate)
+
     async def finish(self, record: GenerationRecord) -> None:
         self.check_fault()
         self._keep(record)

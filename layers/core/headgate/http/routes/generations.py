@@ -184,7 +184,7 @@ def check_allowed(caller: Caller, model: str | None) -> None:
 
 def run_headers(run: ChatRun) -> list[Header]:
     """Which generation this is, who served it, and how many calls it took."""
-    headers: list[Header] = [(b"x-headgate-generation-id", run.id.encode())]
+    headers: list[Header] = [(b"x-headgate-generation-id", run.id.encode())] if run.recorded else []
     if run.served is not None:
         headers.append((b"x-headgate-provider", run.served.provider.encode()))
         headers.append((b"x-headgate-model-served", quote(run.served.id, safe=_PLAIN).encode()))
