@@ -27,6 +27,14 @@ _ABILITIES = frozenset({"streaming", "tools", "json_mode", "prompt_caching"})
 # https://api-docs.deepseek.com/api/create-chat-completion (2026-11-20).
 _TRAITS = ChatTraits(thinking="thinking", history="reasoning_content", plain_content=True)
 
+# Its `/anthropic/v1/messages` is no back, for what it does in silence: it ignores `top_k`, `container`,
+# `mcp_servers`, `service_tier`, cache marks, citations, `is_error`, `budget_tokens`, all of `output_config`
+# but the effort, and `disable_parallel_tool_use`; it takes a `tool_choice` of `any` for `auto`, and serves
+# names that begin with `claude` by other models (https://api-docs.deepseek.com/guides/anthropic_api and
+# …/api/create-message, 2026-11-21). Handing through only what is free of these would break conversations: a
+# thought must come back with its tool call, and a thought of one route is none to the other. The clients that
+# would gain from it set cache marks anyway.
+
 
 @provider
 class DeepSeek(OpenAICompatible):

@@ -18,9 +18,11 @@ from headgate.domain.errors import (
     ProviderRejected,
 )
 from headgate.ports import WireRequest
-from headgate.providers.base import ModelPage, ProviderConfig, ProviderSpec, provider
+from headgate.providers.base import ChatCall, ModelPage, ProviderConfig, ProviderSpec, provider
 from headgate.providers.dialects import listing
-from headgate.providers.dialects.base import BackDialect
+from headgate.providers.dialects.anthropic_described import Described
+from headgate.providers.dialects.anthropic_messages import AnthropicMessages
+from headgate.providers.dialects.base import ANTHROPIC_MESSAGES, BackDialect
 from headgate.providers.dialects.canonical import canonical_id
 from headgate.providers.dialects.openai import OpenAICompatible
 from headgate.providers.dialects.openai_chat import OpenAIChat
@@ -88,6 +90,66 @@ _TRAITS = ChatTraits(
     any_media=True,
 )
 
+_MARKED = frozenset({"cache_control"})
+_RESULT = frozenset({"content", "tool_use_id"})
+
+# Schema MessagesRequest of openapi/openapi.yaml, github.com/OpenRouterTeam/docs (2026-08-22). Not in it are
+# `container`, `mcp_servers`, `inference_geo`, `output_format`, and `strict` and examples of a tool. It lets
+# any word pass as the kind of a tool; here are those that it describes and whose results it takes back.
+_MESSAGES = Described(
+    fields=frozenset(
+        {
+            "cache_control",
+            "context_management",
+            "max_tokens",
+            "messages",
+            "metadata",
+            "model",
+            "output_config",
+            "service_tier",
+            "speed",
+            "stop_sequences",
+            "stream",
+            "system",
+            "temperature",
+            "thinking",
+            "tool_choice",
+            "tools",
+            "top_k",
+            "top_p",
+        }
+    ),
+    roles=frozenset({"user", "assistant", "system"}),
+    tools={
+        "custom": _MARKED | {"name", "description", "input_schema", "defer_loading"},
+        "bash_20250124": _MARKED | {"name"},
+        "text_editor_20250124": _MARKED | {"name"},
+        "web_search_20250305": _MARKED
+        | {"name", "allowed_domains", "blocked_domains", "max_uses", "user_location"},
+    },
+    blocks={
+        "text": _MARKED | {"text", "citations"},
+        "image": _MARKED | {"source"},
+        "document": _MARKED | {"source", "title", "context", "citations"},
+        "search_result": _MARKED | {"source", "title", "content", "citations"},
+        "thinking": frozenset({"thinking", "signature"}),
+        "redacted_thinking": frozenset({"data"}),
+        "tool_use": _MARKED | {"id", "name", "input"},
+        "tool_result": _MARKED | _RESULT | {"is_error"},
+        "tool_reference": frozenset({"tool_name"}),
+        "server_tool_use": _MARKED | {"id", "name", "input"},
+        "web_search_tool_result": _MARKED | _RESULT,
+        "compaction": _MARKED | {"content", "encrypted_content"},
+    },
+    sources=frozenset({"base64", "url", "text", "content"}),
+)
+
+# "Claude Code with OpenRouter is only guaranteed to work with the Anthropic first-party provider", says
+# https://openrouter.ai/docs/guides/coding-agents/claude-code-integration (2026-11-21). For models of other
+# makers it has to translate itself, and does not say what it leaves out. `~` marks aliases of the newest.
+_CLAUDE = ("anthropic/", "~anthropic/")
+_BY_MESSAGES = AnthropicMessages("/messages")
+
 
 @provider
 class OpenRouter(OpenAICompatible):
@@ -110,6 +172,13 @@ class OpenRouter(OpenAICompatible):
     )
     backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(_TRAITS), OpenAIResponses())
     models_query: ClassVar[Mapping[str, str]] = {"output_modalities": "all"}
+
+    def backs_for(self, model: str) -> tuple[BackDialect, ...]:
+        """Claude answers in its own dialect as well."""
+        return (*self.backs, _BY_MESSAGES) if model.startswith(_CLAUDE) else self.backs
+
+    def hands_through(self, call: ChatCall) -> bool:
+        return call.dialect != ANTHROPIC_MESSAGES or _MESSAGES.takes(call.body)
 
     def build_list_models(self, config: ProviderConfig, page: str | None) -> WireRequest | None:
         """The whole list; `page` is the query of a further page, should one ever be told."""
@@ -158,6 +227,9 @@ class OpenRouter(OpenAICompatible):
     ) -> HeadgateError | None:
         """The two discriminators, then what two statuses mean here; the texts only where there is neither.
 
+        The first is in the metadata, and in the error itself where it has Anthropic's shape (schema
+        AnthropicMessagesErrorResponse, 2026-08-22).
+
         An older shape says "Provider returned error", and in `metadata.raw` what that one said; it may quote
         the prompt, so it is read but not repeated.
         """
@@ -166,7 +238,7 @@ class OpenRouter(OpenAICompatible):
         availability = listing.read_object(error.get("availability"))
         message = self.describe_error(error)
         known = (
-            _ERROR_TYPES.get(str(metadata.get("error_type")))
+            _ERROR_TYPES.get(str(metadata.get("error_type") or error.get("error_type")))
             or _AVAILABILITY.get(str(availability.get("code")))
             or _by_status(status, metadata, message.lower())
         )

@@ -6,10 +6,13 @@ from typing import Any, ClassVar
 
 from headgate.domain.catalog import Modality, ModelInfo, Pricing
 from headgate.domain.errors import HeadgateError, ProviderRefused, ProviderRejected
+from headgate.domain.secret import Secret
 from headgate.ports import WireRequest
-from headgate.providers.base import ProviderConfig, ProviderSpec, provider
+from headgate.providers.base import ChatCall, ProviderConfig, ProviderSpec, provider
 from headgate.providers.dialects import listing
-from headgate.providers.dialects.base import BackDialect
+from headgate.providers.dialects.anthropic_described import Described
+from headgate.providers.dialects.anthropic_messages import AnthropicMessages
+from headgate.providers.dialects.base import ANTHROPIC_MESSAGES, BackDialect
 from headgate.providers.dialects.canonical import canonical_id
 from headgate.providers.dialects.openai import OpenAICompatible
 from headgate.providers.dialects.openai_chat import OpenAIChat
@@ -49,6 +52,41 @@ _CAPABILITIES = {
 # https://docs.requesty.ai/features/auto-caching (2026-11-20): cache marks as Anthropic has them.
 _TRAITS = ChatTraits(cache_control=True)
 
+# https://docs.requesty.ai/api-reference/endpoint/messages-create (2026-11-21): no thinking, no cache marks,
+# no format of the answer, data as base64 alone. Whether these get through is not said; how to think is
+# described for chat completions (…/features/reasoning, 2026-11-21).
+_MESSAGES = Described(
+    fields=frozenset(
+        {
+            "max_tokens",
+            "messages",
+            "model",
+            "stop_sequences",
+            "stream",
+            "system",
+            "temperature",
+            "tool_choice",
+            "tools",
+            "top_k",
+            "top_p",
+        }
+    ),
+    roles=frozenset({"user", "assistant"}),
+    tools={"custom": frozenset({"name", "description", "input_schema"})},
+    blocks={
+        "text": frozenset({"text"}),
+        "image": frozenset({"source"}),
+        "document": frozenset({"source"}),
+        "tool_use": frozenset({"id", "name", "input"}),
+        "tool_result": frozenset({"tool_use_id", "content"}),
+    },
+    sources=frozenset({"base64"}),
+)
+_BY_MESSAGES = AnthropicMessages("/messages")
+
+_MESSAGES_VERSION = "2023-06-01"
+"""Requesty's default too, by the same page."""
+
 
 @provider
 class Requesty(OpenAICompatible):
@@ -65,6 +103,23 @@ class Requesty(OpenAICompatible):
         features=("streaming", "tools", "vision", "reasoning", "regions"),
     )
     backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(_TRAITS), OpenAIResponses())
+
+    def backs_for(self, model: str) -> tuple[BackDialect, ...]:
+        """What Anthropic itself serves answers in its dialect as well; for all others Requesty translates."""
+        return (*self.backs, _BY_MESSAGES) if model.startswith("anthropic/") else self.backs
+
+    def hands_through(self, call: ChatCall) -> bool:
+        return call.dialect != ANTHROPIC_MESSAGES or _MESSAGES.takes(call.body)
+
+    def chat_headers(self, config: ProviderConfig, back: BackDialect) -> dict[str, str | Secret]:
+        """The key as that endpoint's page wants it: "Uses x-api-key header instead of Authorization"."""
+        headers = super().chat_headers(config, back)
+        if back.name == ANTHROPIC_MESSAGES:
+            headers["anthropic-version"] = _MESSAGES_VERSION
+            if config.api_key is not None:
+                del headers["authorization"]
+                headers["x-api-key"] = config.api_key
+        return headers
 
     def build_key_check(self, config: ProviderConfig) -> WireRequest | None:
         """On a host of its own, unless the base URL was replaced: then everything is found there."""

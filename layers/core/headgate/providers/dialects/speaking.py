@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from headgate.domain.conversation import Answer, AnswerBuilder, Failed, FinishReason, is_content
 from headgate.domain.errors import HeadgateError, ProviderFailed
 from headgate.domain.generation import Usage
+from headgate.domain.secret import Secret
 from headgate.ports import WireRequest
 from headgate.providers.base import (
     ChatAnswer,
@@ -55,7 +56,8 @@ def front_of(name: str) -> FrontDialect:
 class DialectProvider(Provider):
     """Implements chat on `backs`, the dialects its server speaks; the first is translated into.
 
-    What differs from server to server is left to the hooks: `adjust_chat_body`, `read_usage`, `judge_inside`.
+    What differs from server to server is left to the hooks: `adjust_chat_body`, `read_usage`, `judge_inside`,
+    `hands_through`, `chat_headers`.
     gateway_fields: top-level request fields that are not sent on; a provider which understands one of them
     takes it out of the set.
     """
@@ -67,8 +69,25 @@ class DialectProvider(Provider):
         """The body as this vendor wants it, last thing before it is sent. `body` may be changed in place."""
         return body
 
+    def hands_through(self, call: ChatCall) -> bool:
+        """Whether a call is handed to the server's further dialect in which it came; else it is translated.
+
+        No for what the server would leave out in silence: translation refuses or names it. Asked again when
+        the answer is read, so it must go by the call alone.
+        """
+        del call
+        return True
+
+    def chat_headers(self, config: ProviderConfig, back: BackDialect) -> dict[str, str | Secret]:
+        """What goes with a request in that dialect, the key as its path takes it."""
+        del back
+        return self.headers(config)
+
     def read_usage(self, usage: Mapping[str, Any]) -> Usage | None:
-        """The vendor's usage object in our convention; None leaves it to the dialect."""
+        """The vendor's usage object in our convention; None leaves it to the dialect.
+
+        Not asked where messages are a further dialect: Anthropic's usage is the same with everyone.
+        """
         del usage
         return None
 
@@ -109,7 +128,7 @@ class DialectProvider(Provider):
         """Raises CannotCarry for what this provider's dialect can't say, InvalidRequest for what is wrong."""
         back = self._back(call)
         own = {key: value for key, value in call.body.items() if key not in self.gateway_fields}
-        headers = self.headers(config)
+        headers = self.chat_headers(config, back)
         headers["content-type"] = "application/json"
         if back.name == call.dialect:
             body = back.hand_request(replace(call, body=own))
@@ -153,11 +172,15 @@ class DialectProvider(Provider):
         return self.backs
 
     def _back(self, call: ChatCall) -> BackDialect:
-        backs = self.backs_for(call.model)
-        return next((back for back in backs if back.name == call.dialect), backs[0])
+        first, *further = self.backs_for(call.model)
+        same = next((back for back in further if back.name == call.dialect), None)
+        return same if same is not None and self.hands_through(call) else first
 
     def _context(self, call: ChatCall, price: PriceUsage) -> AnswerContext:
-        return AnswerContext(call=call, price=price, judge=self.judge_inside, read_usage=self.read_usage)
+        further = self._back(call) is not self.backs_for(call.model)[0]
+        usual = further and call.dialect == ANTHROPIC_MESSAGES
+        read = None if usual else self.read_usage
+        return AnswerContext(call=call, price=price, judge=self.judge_inside, read_usage=read)
 
 
 class TranslatedStream(ChatStreamReader):
