@@ -106,13 +106,15 @@ class ProviderConfig:
 class ModelPage:
     """One page of a provider's list. `dropped` says, per unreadable entry, why it was left out.
 
-    next_page: what `build_list_models` takes for the page after this one. details: what more there is to ask
-    about these models, each in words of the provider's own that `build_detail` takes.
+    next_page: what `build_list_models` takes for the page after this one. next_optional: if that one fails,
+    the list is partial, and there. details: what more there is to ask about these models, each in words of
+    the provider's own that `build_detail` takes.
     """
 
     models: tuple[ModelInfo, ...]
     dropped: tuple[str, ...] = ()
     next_page: str | None = None
+    next_optional: bool = False
     details: tuple[str, ...] = ()
 
 
@@ -252,7 +254,7 @@ class Provider(ABC):
 
     @abstractmethod
     def build_list_models(self, config: ProviderConfig, page: str | None) -> WireRequest | None:
-        """The request for one page of the list; None for a provider that has no list."""
+        """The request for one page of the list; None for a provider that has no list, or no such page."""
 
     @abstractmethod
     def parse_list_models(self, body: bytes) -> ModelPage:
@@ -298,6 +300,14 @@ class Provider(ABC):
 
     # -- beside chat --------------------------------------------------------------------------------------
 
+    def embeddings_at_once(self, call: ChatCall) -> int | None:
+        """Texts that one request takes; None for any number.
+
+        A longer input becomes several requests: the next three then get calls with so many texts at most.
+        """
+        del call
+        return None
+
     def build_embeddings(self, call: ChatCall, config: ProviderConfig) -> WireRequest:
         """The call's body is OpenAI's. Raises CannotCarry for a provider that has none."""
         del call, config
@@ -307,6 +317,13 @@ class Provider(ABC):
         """OpenAI's answer: `{"object": "list", "data": [{"embedding": […], "index": 0}], "usage": {…}}`."""
         del call, body, price
         raise CannotCarry(f"{self.spec.name} has no embeddings.", provider=self.spec.slug)
+
+    def parse_embeddings_response(
+        self, call: ChatCall, headers: Mapping[str, str], body: bytes, price: PriceUsage
+    ) -> ChatAnswer:
+        """As `parse_embeddings`, for a provider that counts in a header (in lower case)."""
+        del headers
+        return self.parse_embeddings(call, body, price)
 
     def build_count_tokens(self, call: ChatCall, config: ProviderConfig) -> WireRequest | None:
         """A free request that counts the tokens of a conversation; None for a provider that can't count."""

@@ -13,6 +13,7 @@ from headgate.domain.retry import RetryPolicy
 from headgate.domain.secret import Secret
 from headgate.ports import Clock, HttpTransport, RequestSigner, WireResponse
 from headgate.providers._details import ask_details
+from headgate.providers._parts import embed
 from headgate.providers.base import (
     ChatAnswer,
     ChatCall,
@@ -106,7 +107,9 @@ class BoundProvider:
     async def list_models(
         self, *, deadline_s: float | None = None, on_attempt: OnAttempt | None = None
     ) -> ModelListing:
-        """Every page of the list, merged, with the details that there are. One page that fails fails it all.
+        """Every page of the list, merged, with the details that there are.
+
+        One page that fails fails it all, unless the page before it said that it need not be there.
 
         Raises ProviderFailed (`provider_protocol`) when it is no list.
         """
@@ -117,22 +120,28 @@ class BoundProvider:
         dropped: list[str] = []
         details: list[str] = []
         seen: set[str] = set()
-        page: str | None = None
+        page, optional = None, False
         while len(seen) < MAX_PAGES:
-            seen.add(page or "")
             request = self.provider.build_list_models(self.config, page)
-            if request is None:
+            if request is None and page is None:
                 return ModelListing(listed=False)
+            if request is None:
+                page = None
+                break
+            seen.add(page or "")
             try:
                 read = await run.exchange(request, self.provider.parse_list_models)
-            except NotFound:
-                if self.spec.list_optional and page is None:
+            except HeadgateError as error:
+                if self.spec.list_optional and page is None and isinstance(error, NotFound):
                     return ModelListing(listed=False)
-                raise
+                if not optional:
+                    raise
+                dropped.append(f"page {len(seen)}: {error.code}")
+                break
             models += read.models
             dropped += read.dropped
             details += read.details
-            page = read.next_page
+            page, optional = read.next_page, read.next_optional
             if page is None or page in seen:
                 break
         return ModelListing(
@@ -236,9 +245,14 @@ class BoundProvider:
         retry: bool = True,
     ) -> ChatAnswer:
         """Embeddings, as OpenAI answers. Raises CannotCarry for a provider that has none."""
-        run = self._sender.run(deadline_s, call.model, on_attempt, retry=retry)
-        request = self.provider.build_embeddings(call, self.config)
-        return await run.exchange(request, lambda body: self.provider.parse_embeddings(call, body, price))
+
+        def start_run() -> Run:
+            return self._sender.run(
+                ends_s - self._sender.clock.monotonic(), call.model, on_attempt, retry=retry
+            )
+
+        ends_s = self._sender.clock.monotonic() + deadline_s
+        return await embed(self._sender, call, price, start_run=start_run)
 
     async def count_tokens(
         self, call: ChatCall, *, deadline_s: float = CHAT_DEADLINE_S, on_attempt: OnAttempt | None = None

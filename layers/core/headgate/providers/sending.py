@@ -4,7 +4,7 @@ Every send is reported to `on_attempt`, once, when its outcome is known.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -114,9 +114,15 @@ class Run:
 
     async def exchange[T](self, request: WireRequest, parse: Callable[[bytes], T]) -> T:
         """Send, read all, parse; the connection is given up in any case."""
+        return await self.exchange_whole(request, lambda _headers, body: parse(body))
+
+    async def exchange_whole[T](
+        self, request: WireRequest, parse: Callable[[Mapping[str, str], bytes], T]
+    ) -> T:
+        """As `exchange`, for what is told in the answer's headers too; their names are lower case."""
 
         async def read(response: WireResponse, started_s: float) -> T:
-            parsed = parse(await response.read())
+            parsed = parse(response.headers, await response.read())
             await response.close()
             self.report("succeeded", None, started_s)
             return parsed
