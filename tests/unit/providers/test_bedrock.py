@@ -377,3 +377,20 @@ async def test_what_breaks_within_a_stream_ends_it_with_its_code(
     assert error.may_have_run
     assert b"Hel" in written
     assert b"[DONE]" not in written
+
+
+async def test_embeddings_are_signed_for_sent_whole_and_counted(
+    runtime: tuple[Runtime, str], bound: BoundProvider
+) -> None:
+    runtime[0].content_type = "application/json"
+    runtime[0].pieces = [orjson.dumps({"embedding": [0.5], "inputTextTokenCount": 3})]
+    body: dict[str, Any] = {"input": "one", "dimensions": None, "routing": {}}
+    asked = ChatCall(body=body, model="amazon.titan-embed-text-v2:0", stream=False)
+    found = await bound.embed(asked, no_price)
+    assert orjson.loads(found.body)["data"][0]["embedding"] == [0.5]
+    assert found.outcome.usage == Usage(input_tokens=3, output_tokens=0, total_tokens=3)
+    ((path, headers, sent),) = runtime[0].asked
+    assert path == "/model/amazon.titan-embed-text-v2%3A0/invoke"
+    assert "/eu-west-1/bedrock/aws4_request" in headers["authorization"]
+    assert headers["content-type"] == headers["accept"] == "application/json"
+    assert orjson.loads(sent) == {"inputText": "one"}

@@ -15,13 +15,23 @@ from headgate.domain.catalog import Modality, ModelInfo
 from headgate.domain.errors import HeadgateError, InvalidRequest
 from headgate.ports import WireRequest
 from headgate.providers.base import (
+    ChatAnswer,
+    ChatCall,
     ModelPage,
+    PriceUsage,
     ProviderConfig,
     ProviderSpec,
     SigningScope,
     provider,
 )
-from headgate.providers.dialects import bedrock_errors, bedrock_models, openai_answers, openai_errors
+from headgate.providers.dialects import (
+    bedrock_embeddings,
+    bedrock_errors,
+    bedrock_models,
+    embeddings,
+    openai_answers,
+    openai_errors,
+)
 from headgate.providers.dialects.base import BackDialect
 from headgate.providers.dialects.bedrock_converse import BedrockConverse
 from headgate.providers.dialects.bedrock_families import base_name
@@ -128,6 +138,32 @@ class Bedrock(DialectProvider):
     def build_key_check(self, config: ProviderConfig) -> WireRequest | None:
         """The list's first profile."""
         return self._get(self.spec.key_check_path or "", config)
+
+    # -- embeddings ---------------------------------------------------------------------------------------
+
+    def embeddings_at_once(self, call: ChatCall) -> int | None:
+        """One where the model takes one, as Amazon's own do; 96 of Cohere's."""
+        return bedrock_embeddings.texts_at_once(call.model)
+
+    def build_embeddings(self, call: ChatCall, config: ProviderConfig) -> WireRequest:
+        own = {key: value for key, value in call.body.items() if key not in self.gateway_fields}
+        path, body = bedrock_embeddings.build_embeddings(own, call.model)
+        return WireRequest(
+            method="POST",
+            url=f"{self.base_url(config)}{path}",
+            headers=self.headers(config) | {"content-type": "application/json"},
+            body=openai_answers.write_json(body),
+            guarded=config.guarded,
+        )
+
+    def parse_embeddings(self, call: ChatCall, body: bytes, price: PriceUsage) -> ChatAnswer:
+        return self.parse_embeddings_response(call, {}, body, price)
+
+    def parse_embeddings_response(
+        self, call: ChatCall, headers: Mapping[str, str], body: bytes, price: PriceUsage
+    ) -> ChatAnswer:
+        vectors, tokens = bedrock_embeddings.parse_embeddings(body, headers, call.body)
+        return embeddings.write_answer(vectors, call.body, model=call.model, tokens=tokens, price=price)
 
     # -- errors -------------------------------------------------------------------------------------------
 
