@@ -5,6 +5,7 @@ import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 import pytest
@@ -14,7 +15,10 @@ from headgate.domain.errors import NotFound, ProviderRefused
 from headgate.domain.generation import Usage
 from headgate.domain.secret import Secret
 from headgate.providers.base import ChatCall, ProviderConfig
+from headgate.providers.bound import BoundProvider
 from headgate.providers.huggingface import HuggingFace
+from headgate.testing.clock import ManualClock
+from headgate.testing.transport import Answer, ScriptedTransport
 
 RECORDED = Path(
     os.environ.get("HEADGATE_RECORDED_DIR") or Path(__file__).parents[4] / "shared" / "provider-data"
@@ -159,6 +163,59 @@ def test_modalities_come_from_the_architecture_whatever_the_name_sounds_like() -
 )
 def test_the_same_model_has_the_same_name_as_elsewhere(native_id: str, canonical: str) -> None:
     assert read(offer(), id=native_id).canonical_id == canonical
+
+
+# -- models of embeddings ----------------------------------------------------------------------------------
+
+HUBS = {
+    "id": "BAAI/bge-m3",
+    "inferenceProviderMapping": [
+        {
+            "provider": "hf-inference",
+            "providerId": "BAAI/bge-m3",
+            "status": "live",
+            "task": "feature-extraction",
+        }
+    ],
+}
+
+
+def lists(hub: Answer, *, base_url: str | None = None) -> tuple[BoundProvider, ScriptedTransport]:
+    """The router's list of one model of chats, and this answer of the Hub's."""
+    transport = ScriptedTransport().on("/api/models", hub)
+    transport.on("/v1/models", Answer.of_json({"data": [{"id": "some-lab/chats"}]}))
+    config = ProviderConfig(api_key=CONFIG.api_key, base_url=base_url, max_retries=0)
+    return BoundProvider(HuggingFace(), config, transport=transport, clock=ManualClock()), transport
+
+
+async def test_models_of_embeddings_are_listed_by_the_hub() -> None:
+    bound, transport = lists(Answer.of_json([HUBS]))
+    listing = await bound.list_models()
+    assert [(each.native_id, each.modality) for each in listing.models] == [
+        ("BAAI/bge-m3", Modality.EMBEDDING),
+        ("some-lab/chats", Modality.TEXT),
+    ]
+    assert not listing.partial
+    asked = dict(parse_qsl(urlsplit(transport.requests[1].url).query))
+    assert transport.requests[1].url.startswith("https://huggingface.co/api/models?")
+    assert asked["filter"] == "feature-extraction"
+    assert asked["inference_provider"].split(",") == ["hf-inference", "deepinfra", "scaleway", "together"]
+
+
+@pytest.mark.parametrize("hub", [Answer(503), Answer(404), Answer(401), Answer(200, b"<html>")])
+async def test_without_the_hub_the_routers_list_is_there_and_partial(hub: Answer) -> None:
+    bound, _ = lists(hub)
+    listing = await bound.list_models()
+    assert [each.native_id for each in listing.models] == ["some-lab/chats"]
+    assert listing.partial
+    assert len(listing.dropped) == 1
+
+
+async def test_where_the_base_url_was_replaced_the_hub_is_not_asked() -> None:
+    bound, transport = lists(Answer.of_json([HUBS]), base_url="http://127.0.0.1:9/v1")
+    listing = await bound.list_models()
+    assert [request.url for request in transport.requests] == ["http://127.0.0.1:9/v1/models"]
+    assert (len(listing.models), listing.partial, listing.pages) == (1, False, 1)
 
 
 # -- calls -------------------------------------------------------------------------------------------------

@@ -2,20 +2,43 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from headgate.domain.catalog import Modality, ModelInfo, ModelStatus, Pricing
 from headgate.domain.errors import HeadgateError, NotFound, ProviderRefused
 from headgate.ports import WireRequest
-from headgate.providers.base import ProviderConfig, ProviderSpec, provider
-from headgate.providers.dialects import listing, openai_answers
+from headgate.providers.base import (
+    ChatAnswer,
+    ChatCall,
+    ModelPage,
+    PriceUsage,
+    ProviderConfig,
+    ProviderSpec,
+    provider,
+)
+from headgate.providers.dialects import embeddings, huggingface_embeddings, listing, openai_answers
 from headgate.providers.dialects.canonical import canonical_id
 from headgate.providers.dialects.openai import OpenAICompatible
 
 # The Hub knows a token, the router does not say: 200 with what it may do, else 401.
 # https://huggingface.co/docs/hub/api (2026-08)
 _KEY_CHECK_URL = "https://huggingface.co/api/whoami-v2"
+
+# The router lists models of chats alone; whoever serves the others is known to the Hub, a thousand a page.
+# https://huggingface.co/docs/inference-providers/hub-api (2026-11-20).
+_HUB_LIST_URL = "https://huggingface.co/api/models"
+_HUB_QUERY = (
+    ("filter", "feature-extraction"),
+    ("inference_provider", ",".join(huggingface_embeddings.HOSTS)),
+    ("sort", "downloads"),
+    ("limit", "1000"),
+    ("expand[]", "inferenceProviderMapping"),
+    ("expand[]", "createdAt"),
+)
+_HUB = "hub"
 
 # What a fine-grained token needs to call the router: "Make calls to Inference Providers".
 # https://huggingface.co/docs/inference-providers (2026-08)
@@ -46,8 +69,31 @@ class HuggingFace(OpenAICompatible):
         description="Open models, served by many inference providers behind one key.",
         docs_url="https://huggingface.co/docs/inference-providers",
         base_url="https://router.huggingface.co/v1",
+        modalities=frozenset({Modality.TEXT, Modality.EMBEDDING}),
         features=("streaming", "tools", "vision", "structured_output", "provider_suffixes"),
     )
+
+    def build_list_models(self, config: ProviderConfig, page: str | None) -> WireRequest | None:
+        """The router's list, then the Hub's of embeddings; the latter not where the base URL was replaced."""
+        if page is None:
+            return super().build_list_models(config, None)
+        if config.base_url:
+            return None
+        url = f"{_HUB_LIST_URL}?{urlencode(_HUB_QUERY)}"
+        return WireRequest(method="GET", url=url, headers=self.headers(config), idempotent=True)
+
+    def parse_list_models(self, body: bytes) -> ModelPage:
+        """The router's `{"data": […]}`, or the Hub's bare list, without which the former stands too."""
+        if not openai_answers.trim(body).startswith(b"["):
+            return replace(super().parse_list_models(body), next_page=_HUB, next_optional=True)
+        models: list[ModelInfo] = []
+        dropped: list[str] = []
+        for position, entry in enumerate(self._read_list(body)):
+            try:
+                models += huggingface_embeddings.read_hub_entry(listing.read_object(entry))
+            except ValueError as error:
+                dropped.append(f"entry {position} of the Hub: {error}")
+        return ModelPage(models=tuple(models), dropped=tuple(dropped))
 
     def build_key_check(self, config: ProviderConfig) -> WireRequest | None:
         """On the Hub's host, unless the base URL was replaced: then everything is found there."""
@@ -100,6 +146,36 @@ class HuggingFace(OpenAICompatible):
             status=_status(told, offers, live),
             created_at=listing.read_moment(entry.get("created")),
         )
+
+    def embeddings_at_once(self, call: ChatCall) -> int | None:
+        place = huggingface_embeddings.place_of(call.model)
+        return huggingface_embeddings.OWN_AT_ONCE if place.host == huggingface_embeddings.OWN else None
+
+    def build_embeddings(self, call: ChatCall, config: ProviderConfig) -> WireRequest:
+        """Paths of embeddings are beside the router's `/v1`, not below it."""
+        place = huggingface_embeddings.place_of(call.model)
+        own = {key: value for key, value in call.body.items() if key not in self.gateway_fields}
+        body = huggingface_embeddings.build_embeddings(own, place)
+        return WireRequest(
+            method="POST",
+            url=f"{self.base_url(config).removesuffix('/v1')}{place.path}",
+            headers=self.headers(config) | {"content-type": "application/json"},
+            body=openai_answers.write_json(body),
+            guarded=config.guarded,
+        )
+
+    def parse_embeddings(self, call: ChatCall, body: bytes, price: PriceUsage) -> ChatAnswer:
+        return self.parse_embeddings_response(call, {}, body, price)
+
+    def parse_embeddings_response(
+        self, call: ChatCall, headers: Mapping[str, str], body: bytes, price: PriceUsage
+    ) -> ChatAnswer:
+        """OpenAI's answer, whichever of the hosts gave it; a 200 that holds an error raises what it means."""
+        error = huggingface_embeddings.error_inside(body)
+        if error is not None:
+            raise self.judge_inside(error)
+        vectors, tokens = huggingface_embeddings.parse_embeddings(body, headers, call.body)
+        return embeddings.write_answer(vectors, call.body, model=call.model, tokens=tokens, price=price)
 
     def classify_vendor(
         self, status: int, error: Mapping[str, Any], headers: Mapping[str, str]
