@@ -17,10 +17,10 @@ from headgate.aws.codec import record_items
 from headgate.aws.dynamodb import to_wire
 from headgate.aws.generations import DynamoGenerationStore
 from headgate.aws.streams import records_of
+from headgate.domain.admission import Admission, Counter
 from headgate.domain.catalog import Snapshot, SnapshotHead
 from headgate.domain.errors import GatewayFault
 from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
-from headgate.ports import RateWindow
 from headgate.testing.memory import ManualClock
 from tests.contract.conftest import Aws
 from tests.contract.values import NOON, api_key, generation, model, snapshot
@@ -88,15 +88,19 @@ def chat(number: int = 1) -> GenerationRecord:
 # -- how often AWS is called --------------------------------------------------------------------------------
 
 
+def counter(limit: int) -> Counter:
+    return Counter(name="k#1", measure="requests", amount=1, limit=limit, expires_at=NOON)
+
+
 @pytest.mark.parametrize("limit", [None, 60])
 async def test_a_chat_request_is_two_writes(
     aws: Aws, generations: DynamoGenerationStore, limit: int | None
 ) -> None:
-    rate = None if limit is None else RateWindow(name="k#1", limit=limit, expires_at=NOON)
+    counters = () if limit is None else (counter(limit),)
     begun = replace(chat(), status=GenerationStatus.RUNNING, usage=None, attempts=(), completed_at=None)
-    await generations.begin(begun, rate=rate)
+    await generations.begin(begun, Admission(counters=counters))
     await generations.finish(chat())
-    assert aws.operations() == ["put_item" if rate is None else "transact_write_items", "put_item"]
+    assert aws.operations() == ["put_item" if limit is None else "transact_write_items", "put_item"]
 
 
 async def test_a_key_is_one_read(aws: Aws, make_table: MakeTable) -> None:
@@ -308,7 +312,7 @@ async def test_the_stream_tells_each_outcome_once(
 ) -> None:
     begun = replace(chat(), status=GenerationStatus.RUNNING, completed_at=None)
     done = replace(chat(), output={"text": "t" * 3000}, metadata={"scene_id": "s"})
-    await generations.begin(begun, rate=RateWindow(name="k", limit=5, expires_at=NOON))
+    await generations.begin(begun, Admission(counters=(counter(5),)))
     await generations.begin(generation(5))
     await generations.finish(done)
     await generations.finish(replace(done, metadata={"rated": 5}))

@@ -9,9 +9,10 @@ from decimal import Decimal
 
 import pytest
 
+from headgate.domain.admission import Admission, Counter
 from headgate.domain.errors import Conflict, InvalidRequest, LimitReached
 from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
-from headgate.ports import GenerationStore, RateWindow
+from headgate.ports import GenerationStore
 from headgate.testing.memory import ManualClock
 from tests.contract.values import NOON, generation
 
@@ -81,7 +82,7 @@ async def test_another_record_of_the_same_id_is_a_conflict(generations: Generati
     with pytest.raises(Conflict):
         await generations.begin(replace(record, requested_model="other"))
     with pytest.raises(Conflict):
-        await generations.begin(replace(record, requested_model="other"), rate=window(5))
+        await generations.begin(replace(record, requested_model="other"), window(5))
     assert await generations.get(record.id) == record
 
 
@@ -129,9 +130,10 @@ async def test_an_expired_record_is_gone(generations: GenerationStore, clock: Ma
     assert await walk(generations, limit=1) == [["gen_0003"], ["gen_0002"]]
 
 
-def window(limit: int, *, minute: int = 0, key: str = "key_1") -> RateWindow:
+def window(limit: int, *, minute: int = 0, key: str = "key_1") -> Admission:
     ends = NOON + timedelta(minutes=minute + 1)
-    return RateWindow(name=f"{key}#{minute}", limit=limit, expires_at=ends)
+    counter = Counter(name=f"{key}#{minute}", measure="requests", amount=1, limit=limit, expires_at=ends)
+    return Admission(counters=(counter,))
 
 
 async def test_a_window_lets_through_as_many_as_its_limit(
@@ -139,15 +141,15 @@ async def test_a_window_lets_through_as_many_as_its_limit(
 ) -> None:
     clock.jump_to(NOON + timedelta(seconds=12))
     for number in range(3):
-        await generations.begin(generation(number), rate=window(3))
+        await generations.begin(generation(number), window(3))
     refused = generation(9)
     with pytest.raises(LimitReached) as reached:
-        await generations.begin(refused, rate=window(3))
+        await generations.begin(refused, window(3))
     assert reached.value.code == "rate_limited"
     assert reached.value.retry_after_s == 48
     assert await generations.get(refused.id) is None
-    await generations.begin(refused, rate=window(3, minute=1))
-    await generations.begin(generation(10), rate=window(3, key="key_2"))
+    await generations.begin(refused, window(3, minute=1))
+    await generations.begin(generation(10), window(3, key="key_2"))
     await generations.begin(generation(11))
 
 
@@ -155,40 +157,40 @@ async def test_what_is_only_counted_uses_the_window_up_and_leaves_nothing_else(
     generations: GenerationStore, clock: ManualClock
 ) -> None:
     clock.jump_to(NOON + timedelta(seconds=12))
-    await generations.begin(generation(1), rate=window(3))
-    await generations.count(window(3))
-    await generations.count(window(3))
+    await generations.begin(generation(1), window(3))
+    await generations.count(window(3).counters)
+    await generations.count(window(3).counters)
     with pytest.raises(LimitReached) as reached:
-        await generations.count(window(3))
+        await generations.count(window(3).counters)
     assert (reached.value.code, reached.value.retry_after_s) == ("rate_limited", 48)
     with pytest.raises(LimitReached):
-        await generations.begin(generation(2), rate=window(3))
-    await generations.count(window(3, minute=1))
+        await generations.begin(generation(2), window(3))
+    await generations.count(window(3, minute=1).counters)
     with pytest.raises(LimitReached):
-        await generations.count(window(0, key="key_2"))
+        await generations.count(window(0, key="key_2").counters)
     assert await walk(generations) == [["gen_0001"]]
 
 
 async def test_a_limit_of_zero_lets_nothing_through(generations: GenerationStore) -> None:
     with pytest.raises(LimitReached):
-        await generations.begin(generation(1), rate=window(0))
+        await generations.begin(generation(1), window(0))
     assert await generations.get("gen_0001") is None
 
 
 async def test_beginning_again_counts_once(generations: GenerationStore) -> None:
     record = generation(1)
     for _ in range(3):
-        await generations.begin(record, rate=window(2))
-    await generations.begin(generation(2), rate=window(2))
-    await generations.begin(record, rate=window(2))
+        await generations.begin(record, window(2))
+    await generations.begin(generation(2), window(2))
+    await generations.begin(record, window(2))
     with pytest.raises(LimitReached):
-        await generations.begin(generation(3), rate=window(2))
+        await generations.begin(generation(3), window(2))
 
 
 async def test_requests_at_once_never_pass_a_limit_together(generations: GenerationStore) -> None:
     async def tried(number: int) -> bool:
         try:
-            await generations.begin(generation(number), rate=window(4))
+            await generations.begin(generation(number), window(4))
         except LimitReached:
             return False
         return True

@@ -12,16 +12,17 @@ from headgate.aws.catalog import DynamoCatalogStore
 from headgate.aws.clients import AwsClients
 from headgate.aws.dynamodb import Item, Table, from_wire, to_wire
 from headgate.aws.generations import DynamoGenerationStore
+from headgate.domain.admission import Admission, Counter
 from headgate.domain.callers import ApiKey
 from headgate.domain.catalog import Snapshot, SnapshotHead
 from headgate.domain.errors import GatewayFault, LimitReached
 from headgate.domain.generation import GenerationRecord, GenerationStatus
-from headgate.ports import RateWindow
 from headgate.testing.clock import START, ManualClock
 from tests.unit.aws.conftest import Endpoint, Received, Reply
 
 ITEMS: list[Item] = [{"pk": "a", "sk": str(number)} for number in range(3)]
-RATE = RateWindow(name="key#1", limit=5, expires_at=START + timedelta(seconds=30))
+RATE = Counter(name="key#1", measure="requests", amount=1, limit=5, expires_at=START + timedelta(seconds=30))
+LIMITED = Admission(counters=(RATE,))
 
 
 def record() -> GenerationRecord:
@@ -149,7 +150,7 @@ async def test_a_transaction_that_met_another_is_sent_again(
     endpoint: Endpoint, store: DynamoGenerationStore, code: str
 ) -> None:
     endpoint.answers(cancelled("None", code), cancelled(code, "None"), Reply())
-    await store.begin(record(), rate=RATE)
+    await store.begin(record(), LIMITED)
     assert [request.operation for request in endpoint.received] == ["TransactWriteItems"] * 3
 
 
@@ -158,7 +159,7 @@ async def test_a_transaction_that_always_meets_another_is_a_fault_in_the_end(
 ) -> None:
     endpoint.answers(cancelled("None", "TransactionConflict"))
     with pytest.raises(GatewayFault) as fault:
-        await store.begin(record(), rate=RATE)
+        await store.begin(record(), LIMITED)
     assert fault.value.code == "gateway_unavailable"
     assert 1 < len(endpoint.received) < 20
 
@@ -168,7 +169,7 @@ async def test_a_full_window_is_told_from_a_conflict(
 ) -> None:
     endpoint.answers(cancelled("TransactionConflict", "ConditionalCheckFailed"))
     with pytest.raises(LimitReached) as reached:
-        await store.begin(record(), rate=RATE)
+        await store.begin(record(), LIMITED)
     assert reached.value.retry_after_s == 30
     assert len(endpoint.received) == 1
 
@@ -178,7 +179,7 @@ async def test_a_transaction_refused_for_itself_is_not_sent_again(
 ) -> None:
     endpoint.answers(cancelled("ValidationError", "None"))
     with pytest.raises(GatewayFault) as fault:
-        await store.begin(record(), rate=RATE)
+        await store.begin(record(), LIMITED)
     assert fault.value.code == "internal"
     assert len(endpoint.received) == 1
 

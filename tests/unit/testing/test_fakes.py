@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from headgate.clock import SystemClock
+from headgate.domain.admission import Admission, Counter
 from headgate.domain.catalog import ChangeEvent, ChangeType
 from headgate.domain.errors import GatewayFault
 from headgate.domain.generation import GenerationRecord, GenerationStatus
 from headgate.domain.health import TrafficWindow
 from headgate.domain.secret import Secret
-from headgate.ports import RateWindow
 from headgate.testing.clock import START
 from headgate.testing.memory import (
     EnvSecretStore,
@@ -154,7 +154,14 @@ async def test_counters_of_windows_that_ended_are_forgotten() -> None:
     store = MemoryGenerationStore(clock)
     for number in range(5000):
         ends = clock.now() + timedelta(seconds=60)
-        await store.begin(generation(number), rate=RateWindow(name=f"k#{number}", limit=1, expires_at=ends))
+        await store.begin(
+            generation(number),
+            Admission(
+                counters=(
+                    Counter(name=f"k#{number}", measure="requests", amount=1, limit=1, expires_at=ends),
+                )
+            ),
+        )
         clock.advance(1)
     assert store.counters < 1500
 

@@ -8,10 +8,11 @@ from headgate.aws.clients import AwsClients
 from headgate.aws.codec import RECORD, bulk_prefix, bytes_of, number_of, record_items, record_of, text_of
 from headgate.aws.dynamodb import Item, Table, When, Wire, from_wire, to_wire
 from headgate.aws.faults import ConditionFailed, TransactionCancelled, reading
+from headgate.domain.admission import Admission, Closing, Counter
 from headgate.domain.errors import Conflict, GatewayFault, LimitReached
 from headgate.domain.generation import GenerationRecord
 from headgate.paging import check_filters, decode_cursor, encode_cursor
-from headgate.ports import Clock, RateWindow
+from headgate.ports import Clock
 
 OWNER_INDEX = "by_owner"
 _TRIES = 6
@@ -32,24 +33,25 @@ class DynamoGenerationStore:
         self._clock = clock
         self._most_looks = most_looks
 
-    async def begin(self, record: GenerationRecord, *, rate: RateWindow | None = None) -> None:
+    async def begin(self, record: GenerationRecord, admission: Admission = Admission()) -> None:
         item, pieces = record_items(record)
         if pieces:
             await self._table.put_many(pieces)
         try:
-            if rate is None:
+            if not admission.counters:
                 await self._table.put(item, when=_NEW)
             else:
-                await self._counted(rate, self._table.putting(item, when=_NEW))
+                await self._counted(admission.counters[0], self._table.putting(item, when=_NEW))
         except ConditionFailed as exists:
             # The SDK sends again when an answer is lost: then this very record is there already.
             if dict(exists.item or {}) != to_wire(item):
                 raise Conflict("There is a generation of that id.") from exists
 
-    async def count(self, rate: RateWindow) -> None:
-        await self._counted(rate)
+    async def count(self, counters: Sequence[Counter]) -> None:
+        for counter in counters:
+            await self._counted(counter)
 
-    async def finish(self, record: GenerationRecord) -> None:
+    async def finish(self, record: GenerationRecord, closing: Closing = Closing()) -> None:
         item, pieces = record_items(record)
         if pieces:
             await self._table.put_many(pieces)
@@ -92,7 +94,7 @@ class DynamoGenerationStore:
         with reading("The list of generations"):
             return found, encode_cursor(scope, text_of(from_wire(start or {}), "list_sk"))
 
-    async def _counted(self, rate: RateWindow, *actions: dict[str, Any]) -> None:
+    async def _counted(self, rate: Counter, *actions: dict[str, Any]) -> None:
         """Does these, which must be new things, and raises the counter: together, or nothing of it.
 
         A transaction even for the counter alone: one that meets another says so, and is sent again.
@@ -122,7 +124,7 @@ class DynamoGenerationStore:
             await self._clients.pause(tries)
         raise GatewayFault.unavailable("The counter of this key's requests")
 
-    def _used_up(self, rate: RateWindow) -> LimitReached:
+    def _used_up(self, rate: Counter) -> LimitReached:
         left_s = (rate.expires_at - self._clock.now()).total_seconds()
         return LimitReached(
             "This key's requests for this minute are used up.", retry_after_s=max(1.0, left_s)

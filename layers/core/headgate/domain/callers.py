@@ -21,10 +21,12 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyLimits:
-    """Limits of one key; None is unlimited."""
+    """Limits of one key; None is unlimited. Spending is counted by calendar day and month, UTC."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    spend_per_day_nanousd: int | None = None
+    spend_per_month_nanousd: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
+from headgate.domain.admission import Correction
 from headgate.domain.catalog import Pricing
 from headgate.domain.money import nanousd
+
+PaidBy = Literal["platform", "connection", "lent"]
 
 MOST_TOKENS = 10**12
 MOST_USD = 10**6
@@ -65,6 +68,9 @@ class GenerationRecord:
 
     requested_model: as the caller wrote it; model, provider: what served it, once known.
     output: only of /v2 generations; chat answers are not kept.
+    paid_by: whose key the provider is paid with. held_nanousd: what was set aside for it, None where credits
+    are off or nobody is charged. raised: the counters of tokens and spending that it raised, to be put right
+    at its end. due_at: when it must be over; after that the sweep ends it.
     """
 
     id: str
@@ -89,6 +95,11 @@ class GenerationRecord:
     error: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     expires_at: datetime | None = None
+    request_id: str | None = None
+    paid_by: PaidBy = "platform"
+    held_nanousd: int | None = None
+    raised: tuple[Correction, ...] = ()
+    due_at: datetime | None = None
 
 
 def cost_of(usage: Usage, pricing: Pricing | None) -> int | None:

@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 
+from headgate.domain.admission import Admission, Counter
 from headgate.domain.callers import Caller
 from headgate.domain.errors import GatewayFault, HeadgateError, InvalidRequest, ProviderFailed
 from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
 from headgate.domain.ids import new_id
-from headgate.ports import Clock, GenerationStore, Log, RateWindow
+from headgate.ports import Clock, GenerationStore, Log
 from headgate.providers.base import ChatAnswer, ChatCall, ChatOutcome, StreamEvent
 from headgate.providers.bound import BoundProvider
 from headgate.providers.registry import ProviderRegistry, canonical_slug
@@ -23,7 +24,7 @@ from headgate.services.chat_records import (
     estimated_tokens,
     finished_record,
     price_usd,
-    rate_window,
+    request_counter,
     running_record,
     with_usage,
     within_key,
@@ -142,24 +143,25 @@ class ChatRun:
     # -- before ---------------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Finds candidates and writes the record. Raises before anything is called or charged."""
+        """Finds candidates and writes the record, if any. Raises before anything is called or charged."""
         service, clock = self._service, self._service.clock
         started_s = clock.monotonic()
         self._candidates = within_key(self._caller, await service.candidates(self._ask))
         routed_s = clock.monotonic()
         self._timer("route", routed_s - started_s)
-        await self._begin(rate_window(self._caller, clock.now()))
+        await self._begin(request_counter(self._caller, clock.now()))
         self._timer("record", clock.monotonic() - routed_s)
 
-    async def _begin(self, rate: RateWindow | None) -> None:
-        """Counting tokens generates nothing and costs nothing: it is a request, and that is all."""
+    async def _begin(self, requests: Counter | None) -> None:
+        """Counting tokens generates nothing and costs nothing: it only counts as a request."""
         service = self._service
         if self._ask.operation == "count_tokens":
-            if rate is not None:
-                await service.generations.count(rate)
+            if requests is not None:
+                await service.generations.count([requests])
             return
         record = running_record(self.id, self._caller, self._ask, service.clock.now())
-        await service.generations.begin(record, rate=rate)
+        counters = () if requests is None else (requests,)
+        await service.generations.begin(record, Admission(counters=counters))
         self._record = record
 
     # -- whole ----------------------------------------------------------------------------------------------

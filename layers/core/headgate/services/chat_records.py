@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from headgate.domain.admission import Claim, Counter
 from headgate.domain.callers import Caller
 from headgate.domain.errors import AccessDenied, HeadgateError
 from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage, cost_of
 from headgate.domain.money import nanousd, usd
-from headgate.ports import RateWindow
+from headgate.domain.secret import Secret
 from headgate.providers.base import ChatOutcome, Operation
 from headgate.providers.dialects.base import OPENAI_CHAT
 from headgate.providers.registry import canonical_slug
@@ -26,7 +27,9 @@ class ChatAsk:
     default. provider: the slug that must serve it, where one was named. wish: how it is to be routed.
 
     operation: `chat`, `embeddings` or `count_tokens`. headers: the caller's, for a provider of that dialect.
-    keep_output: whether the answer is kept with the record (`/v2/generations`), or only its figures.
+    connection_id: the connection that must serve it, if one was named. lent: keys lent for this request, by
+    slug. claim: the idempotency key it came with. keep_output: whether the answer is kept with the record
+    (`/v2/generations`), or only its figures.
     """
 
     body: Mapping[str, Any]
@@ -42,6 +45,10 @@ class ChatAsk:
     project_id: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     deadline_s: float | None = None
+    connection_id: str | None = None
+    lent: Mapping[str, Secret] = field(default_factory=dict)
+    claim: Claim | None = None
+    request_id: str | None = None
 
 
 def running_record(generation_id: str, caller: Caller, ask: ChatAsk, now: datetime) -> GenerationRecord:
@@ -169,14 +176,16 @@ def _weight(value: Any) -> float:
     return 1.0 if isinstance(value, int | float) else 0.0
 
 
-def rate_window(caller: Caller, now: datetime) -> RateWindow | None:
+def request_counter(caller: Caller, now: datetime) -> Counter | None:
     """The caller's counter for this minute, where its key has such a limit."""
     limit = caller.limits.requests_per_minute
     if limit is None:
         return None
     minute = int(now.timestamp() // 60)
     ends_at = datetime.fromtimestamp((minute + 1) * 60, UTC)
-    return RateWindow(name=f"{caller.key_id}#{minute}", limit=limit, expires_at=ends_at)
+    return Counter(
+        name=f"{caller.key_id}#{minute}", measure="requests", amount=1, limit=limit, expires_at=ends_at
+    )
 
 
 def _output(outcome: ChatOutcome) -> dict[str, Any]:

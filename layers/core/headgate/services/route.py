@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from headgate.domain.catalog import ModelInfo, ModelStatus, ProviderStatus
+from headgate.domain.credentials import PLATFORM, Credential
 from headgate.domain.errors import NoRoute, NotFound
 from headgate.services.catalog import CatalogView
 from headgate.services.offers import price_sum
@@ -17,10 +18,14 @@ _SUFFIXES = {":floor": "price", ":nitro": "latency"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One way to serve a request. `info` is None for a model that the catalogue does not list."""
+    """One way to serve a request. `info` is None for a model that the catalogue does not list.
+
+    credential: whose key its provider is called with.
+    """
 
     provider: str
     native_id: str
+    credential: Credential = PLATFORM
     info: ModelInfo | None = field(default=None, repr=False)
 
     @property

@@ -2,14 +2,15 @@
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 from headgate.clock import SystemClock
+from headgate.domain.admission import Admission, Closing, Counter
 from headgate.domain.errors import Conflict, LimitReached
 from headgate.domain.generation import GenerationRecord
 from headgate.paging import check_filters, decode_cursor, encode_cursor, position_of, split_position
-from headgate.ports import Clock, RateWindow
+from headgate.ports import Clock
 from headgate.testing.faults import Faulty
 
 OnFinish = Callable[[GenerationRecord], Awaitable[object]]
@@ -42,21 +43,22 @@ class MemoryGenerationStore(Faulty):
         """How many rate windows are remembered."""
         return len(self._counters)
 
-    async def begin(self, record: GenerationRecord, *, rate: RateWindow | None = None) -> None:
+    async def begin(self, record: GenerationRecord, admission: Admission = Admission()) -> None:
         self.check_fault()
         if record.id in self._records:
             if self._records[record.id] == record:
                 return
             raise Conflict("There is a generation of that id.")
-        if rate is not None:
-            self._count(rate)
+        for counter in admission.counters:
+            self._count(counter)
         self._keep(record)
 
-    async def count(self, rate: RateWindow) -> None:
+    async def count(self, counters: Sequence[Counter]) -> None:
         self.check_fault()
-        self._count(rate)
+        for counter in counters:
+            self._count(counter)
 
-    async def finish(self, record: GenerationRecord) -> None:
+    async def finish(self, record: GenerationRecord, closing: Closing = Closing()) -> None:
         self.check_fault()
         self._keep(record)
         self._finished[record.id] = None
@@ -99,7 +101,7 @@ class MemoryGenerationStore(Faulty):
         last = found[limit - 1]
         return found[:limit], encode_cursor(scope, position_of(last.created_at, last.id))
 
-    def _count(self, rate: RateWindow) -> None:
+    def _count(self, rate: Counter) -> None:
         now = self._clock.now()
         count = self._counters.get(rate.name, (0, rate.expires_at))[0]
         if count >= rate.limit:

@@ -1,0 +1,77 @@
+"""What must hold for a generation to begin, and what its end puts right. Decided in one write each. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from headgate.domain.credits import Hold, Settlement
+
+Measure = Literal["requests", "tokens", "spend"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """A sum over one window (a key's minute, day or month), raised by `amount` if it then is within `limit`.
+
+    name: unique per key, measure and window. amount, limit: requests, tokens or nano-dollars by `measure`.
+    expires_at: when the window ends, hence when asking again makes sense.
+    """
+
+    name: str
+    measure: Measure
+    amount: int
+    limit: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """What a counter was raised by too much (negative) or too little, known once a generation is over."""
+
+    name: str
+    amount: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A caller's idempotency key, taken for one generation until `expires_at`.
+
+    name: hash of the caller and the key. fingerprint: of the route and the body. replaces: the generation
+    whose failure left the key free to be used again, where there is one.
+    """
+
+    name: str
+    fingerprint: str
+    expires_at: datetime
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """Everything that is decided together with the record's first write, or nothing is."""
+
+    counters: tuple[Counter, ...] = ()
+    hold: Hold | None = None
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """Everything that is written together with a record's outcome, or nothing is."""
+
+    settlement: Settlement | None = None
+    corrections: tuple[Correction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer kept for whoever sends the same idempotency key again, byte for byte.
+
+    headers: lower case names; none that speaks of the connection or of the moment.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    expires_at: datetime
