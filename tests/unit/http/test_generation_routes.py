@@ -132,6 +132,7 @@ async def test_a_generation_carries_everything_the_contract_names() -> None:
             "cache_write_tokens": None,
             "reasoning_tokens": None,
             "total_tokens": None,
+            "estimated": False,
         },
         "cost": {
             "estimated": None,
@@ -235,7 +236,7 @@ async def test_a_status_there_is_not_is_named() -> None:
 @pytest.mark.parametrize(("path", "body"), [("/v1/chat/completions", CHAT), ("/v2/generations", TEXT)])
 @pytest.mark.parametrize(
     ("model_name", "status"),
-    [("alpha/m", 200), (" alpha/m ", 200), ("beta/m", 403), ("alpha/m,beta/m", 403), ("m", 403), (None, 403)],
+    [("alpha/m", 200), (" alpha/m ", 200), ("beta/m", 403), ("alpha/m,beta/m", 403), ("m", 200), (None, 200)],
 )
 async def test_a_key_that_is_bound_to_models_may_name_only_those(
     path: str, body: dict[str, Any], model_name: str | None, status: int
@@ -247,6 +248,17 @@ async def test_a_key_that_is_bound_to_models_may_name_only_those(
         status = 400
     answer = await gate.post(path, key=key, json=asked)
     assert answer.status_code == status
+    assert answer.headers.get("x-headgate-provider") == ("alpha" if status == 200 else None)
+
+
+@pytest.mark.parametrize("named", ["ollama/llama3", "custom/llama3", "vllm/llama3"])
+async def test_a_key_may_call_its_models_by_any_name_of_their_provider(named: str) -> None:
+    gate = await open_gate(models=[model("custom/llama3")])
+    gate.secrets.put("custom", base_url="https://llama.example/v1")
+    gate.transport.on("https://llama.example", Answer(status=401))
+    key = await gate.key(Scope.GENERATE, allowed_models=("ollama/llama3",))
+    answer = await gate.post("/v1/chat/completions", key=key, json=CHAT | {"model": named})
+    assert (answer.json()["error"]["code"], answer.json()["error"]["provider"]) == ("provider_auth", "custom")
 
 
 async def test_the_keys_own_limit_is_429_with_when_to_come_back() -> None:

@@ -599,3 +599,19 @@ async def test_what_a_key_is_not_bound_to_is_not_available_to_it() -> None:
         for path in ("/v2/models?available=true", "/v2/models?%61vailable=true"):
             listed = await gate.get(path, key=key)
             assert [each["id"] for each in listed.json()["models"]] == ids
+
+
+# -- bare names --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/v1/models/{}", "/v1/models/{}/endpoints", "/v2/models/{}"])
+async def test_a_bare_name_is_found_where_only_one_model_has_it(path: str) -> None:
+    gate = await gate_with(FULL, CHEAPER, SMALL, model("alpha/other/small"))
+    found = await gate.get(path.format("big"))
+    assert found.status_code == 200
+    assert found.content == (await gate.get(path.format("maker/big"))).content
+    several = await gate.get(path.format("small"))
+    assert several.status_code == 404
+    assert "could be any of several" in several.text
+    assert "maker/small" in several.text
+    assert "other/small" in several.text

@@ -205,6 +205,18 @@ async def test_a_client_that_leaves_stops_the_provider_and_the_record_says_so() 
     record = await record_of(gate, headers)
     assert record["status"] == "cancelled"
     assert record["attempts"][0]["outcome"] == "cancelled"
+    assert (record["usage"]["output_tokens"], record["usage"]["estimated"]) == (1, True)
+
+
+async def test_what_the_provider_counted_before_the_client_left_is_no_estimate() -> None:
+    gate = await gate_where(alpha=lines("say a", "usage 10 5", "note", asyncio.Event()))
+    exchange = stream(gate)
+    _, headers = await exchange.head()
+    await exchange.piece()
+    await exchange.piece()
+    await exchange.leave()
+    record = await record_of(gate, headers)
+    assert (record["usage"]["output_tokens"], record["usage"]["estimated"]) == (5, False)
 
 
 async def test_a_client_that_leaves_before_the_head_stops_the_provider_too() -> None:

@@ -109,3 +109,10 @@ async def test_what_the_key_is_not_bound_to_is_no_candidate_for_it() -> None:
     rows = await (await oracle()).explain(caller=bound)
     assert [(row.candidate.id, row.kept) for row in rows] == [("beta/m", True), ("alpha/m", False)]
     assert rows[1].reasons == ("this key is not bound to it",)
+
+
+async def test_a_model_that_was_named_and_the_key_may_not_use_leaves_no_candidate() -> None:
+    bound = replace(ann(), allowed_models=("alpha/m",))
+    rows = await (await oracle()).explain(caller=bound, model="beta/m")
+    assert [row.kept for row in rows] == [False, False]
+    assert {row.reasons for row in rows} == {("this key may not use beta/m",)}

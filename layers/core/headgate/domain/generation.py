@@ -31,8 +31,9 @@ class Usage:
     """Tokens as the provider counted them; None is unknown.
 
     input_tokens includes cached ones, output_tokens includes reasoning ones (the field's convention).
-    cost_usd: what the provider itself says this cost. What no generation can have used or cost is unknown, so
-    that whatever a provider says can be summed, priced and stored.
+    cost_usd: what the provider itself says this cost. estimated: by rule of thumb, as nobody counted.
+    What no generation can have used or cost is unknown, so that whatever a provider says can be summed, priced
+    and stored.
     """
 
     input_tokens: int | None = None
@@ -42,6 +43,7 @@ class Usage:
     reasoning_tokens: int | None = None
     total_tokens: int | None = None
     cost_usd: Decimal | None = None
+    estimated: bool = False
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

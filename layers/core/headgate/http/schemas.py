@@ -120,6 +120,7 @@ _USAGE = obj(
         "cache_write_tokens": nullable("integer"),
         "reasoning_tokens": nullable("integer"),
         "total_tokens": nullable("integer"),
+        "estimated": BOOLEAN,
     }
 )
 _GENERATION = obj(

@@ -146,7 +146,7 @@ class ChatRun:
         """Finds candidates and writes the record, if any. Raises before anything is called or charged."""
         service, clock = self._service, self._service.clock
         started_s = clock.monotonic()
-        self._candidates = within_key(self._caller, await service.candidates(self._ask))
+        self._candidates = within_key(self._caller, await service.candidates(self._ask), self._ask.model)
         routed_s = clock.monotonic()
         self._timer("route", routed_s - started_s)
         await self._begin(request_counter(self._caller, clock.now()))

@@ -1,6 +1,6 @@
 """What is asked of a chat completion, and the record that is kept of it. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -97,28 +97,48 @@ def finished_record(
     )
 
 
-def within_key(caller: Caller, candidates: list[Candidate]) -> list[Candidate]:
-    """The candidates that the caller's key may use: those it names by any of their names.
+def within_key(caller: Caller, candidates: list[Candidate], model: str | None) -> list[Candidate]:
+    """The candidates for `model` that the caller's key may use: those it names by any of their names.
 
     A key that is bound to one provider's model stays there, though others offer the same model.
 
-    Raises AccessDenied (`forbidden`) when none is left.
+    Raises AccessDenied (`forbidden`) when none is left, or what was named is not among them.
     """
+    denied = denied_name(caller, candidates, model)
+    if denied is not None:
+        raise AccessDenied(f"This key may not use {denied[:200]}.")
     fit = [each for each in candidates if may_use(caller, each)]
     if not fit:
         raise AccessDenied("This key may use none of the models that could serve this.")
     return fit
 
 
+def denied_name(caller: Caller, candidates: Iterable[Candidate], model: str | None) -> str | None:
+    """The first of the names in `model` all of whose candidates the key leaves out; None where there is none.
+
+    A fallback that it may use does not stand in for a model that was named and that it may not.
+    """
+    if caller.allowed_models is None or model is None:
+        return None
+    for name in (part.strip() for part in model.split(",")):
+        named = [each for each in candidates if {name, _resolved(name)} & _names_of(each)]
+        if named and not any(may_use(caller, each) for each in named):
+            return name
+    return None
+
+
 def may_use(caller: Caller, candidate: Candidate) -> bool:
     """Whether the key names this candidate, by any of its names, or is bound to nothing."""
     if caller.allowed_models is None:
         return True
-    allowed = set(caller.allowed_models)
-    for name in caller.allowed_models:
-        prefix, slash, rest = name.partition("/")
-        allowed.add(f"{canonical_slug(prefix)}{slash}{rest}")
+    allowed = {*caller.allowed_models, *map(_resolved, caller.allowed_models)}
     return bool(allowed & _names_of(candidate))
+
+
+def _resolved(name: str) -> str:
+    """The name with its provider's real name for an alias."""
+    prefix, slash, rest = name.partition("/")
+    return f"{canonical_slug(prefix)}{slash}{rest}" if slash else name
 
 
 def _names_of(candidate: Candidate) -> set[str]:
@@ -155,7 +175,7 @@ def with_usage(outcome: ChatOutcome, body: Mapping[str, Any]) -> ChatOutcome:
     if outcome.usage is not None or not produced:
         return outcome
     output = max(1, round(produced / 4))
-    usage = Usage(input_tokens=estimated_tokens(body), output_tokens=output)
+    usage = Usage(input_tokens=estimated_tokens(body), output_tokens=output, estimated=True)
     return replace(outcome, usage=usage)
 
 

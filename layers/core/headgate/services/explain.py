@@ -9,7 +9,7 @@ from headgate.domain.catalog import ModelInfo, ProviderStatus
 from headgate.domain.generation import Usage, cost_of
 from headgate.services.catalog import Catalog
 from headgate.services.chat import ChatService
-from headgate.services.chat_records import ChatAsk, estimated_tokens, may_use
+from headgate.services.chat_records import ChatAsk, denied_name, estimated_tokens, may_use
 from headgate.services.route import Candidate, Considered
 
 _USUAL_OUTPUT_TOKENS = 1_000
@@ -41,7 +41,7 @@ class Explainer:
 
         Raises NotFound when nothing has that name.
         """
-        considered = [_for_key(caller, each) for each in await self._chat.considered(ask)]
+        considered = _within_key(caller, await self._chat.considered(ask), ask.model)
         considered.sort(key=lambda each: not each.kept)
         view = await self._catalog.view()
         rows = []
@@ -60,10 +60,15 @@ class Explainer:
         return rows
 
 
-def _for_key(caller: Caller, each: Considered) -> Considered:
-    if not each.kept or may_use(caller, each.candidate):
-        return each
-    return replace(each, kept=False, reasons=("this key is not bound to it",))
+def _within_key(caller: Caller, considered: list[Considered], model: str | None) -> list[Considered]:
+    denied = denied_name(caller, [each.candidate for each in considered if each.kept], model)
+    why = "this key is not bound to it" if denied is None else f"this key may not use {denied[:200]}"
+    return [
+        replace(each, kept=False, reasons=(why,))
+        if each.kept and (denied is not None or not may_use(caller, each.candidate))
+        else each
+        for each in considered
+    ]
 
 
 def estimated_cost(body: Mapping[str, Any], info: ModelInfo | None) -> int | None:

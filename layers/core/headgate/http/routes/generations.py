@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from headgate.domain.callers import Caller, Scope
 from headgate.domain.catalog import rfc3339
-from headgate.domain.errors import AccessDenied, InvalidRequest, NotFound
+from headgate.domain.errors import InvalidRequest, NotFound
 from headgate.domain.generation import GenerationRecord, GenerationStatus, Usage
 from headgate.domain.money import money_json
 from headgate.http import docs
@@ -70,7 +70,6 @@ async def _serve(request: Request, ask: ChatAsk) -> Response:
     """One run, answered in the dialect in which it was asked."""
     services = services_of(request)
     caller = caller_of_request(request)
-    check_allowed(caller, ask.model)
     run = services.chat.run(caller, ask, request.state.timing.add)
     await run.prepare()
     request.state.error_headers = lambda: run_headers(run)
@@ -99,7 +98,6 @@ async def create_generation(request: Request) -> Response:
     ask = await _generation_ask(request)
     services = services_of(request)
     caller = caller_of_request(request)
-    check_allowed(caller, ask.model)
     run = services.chat.run(caller, ask, request.state.timing.add)
     await run.prepare()
     request.state.error_headers = lambda: run_headers(run)
@@ -171,17 +169,6 @@ async def list_generations(request: Request) -> Response:
     return _json({"data": [generation_json(record) for record in found], "next_cursor": next_cursor})
 
 
-def check_allowed(caller: Caller, model: str | None) -> None:
-    """Raises AccessDenied when the caller's key is bound to other models."""
-    if caller.allowed_models is None:
-        return
-    if model is None:
-        raise AccessDenied("This key is bound to some models; name one of them.")
-    for name in model.split(","):
-        if name.strip() not in caller.allowed_models:
-            raise AccessDenied(f"This key may not use {name.strip()[:200]}.")
-
-
 def run_headers(run: ChatRun) -> list[Header]:
     """Which generation this is, who served it, and how many calls it took."""
     headers: list[Header] = [(b"x-headgate-generation-id", run.id.encode())] if run.recorded else []
@@ -244,6 +231,7 @@ def usage_json(usage: Usage) -> dict[str, Any]:
         "cache_write_tokens": usage.cache_write_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
         "total_tokens": usage.total_tokens,
+        "estimated": usage.estimated,
     }
 
 

@@ -160,13 +160,17 @@ def cheaper_alternatives(model: ModelInfo, view: CatalogView, now: datetime) -> 
 
 
 def find_model(view: CatalogView, name: str) -> ModelInfo:
-    """A model by its id, an alias of its provider, or a canonical id. Raises NotFound with close ids."""
+    """A model by its id, an alias of its provider, a canonical id, or a bare name that only one model has.
+
+    Raises NotFound with close ids.
+    """
     prefix, _, rest = name.partition("/")
     slug = canonical_slug(prefix)
     model = view.by_id.get(name) or (view.by_id.get(f"{slug}/{rest}") if slug else None)
     if model is not None:
         return model
-    offers = view.by_canonical.get(name)
+    named = view.by_bare_name.get(name, frozenset()) if not rest else frozenset()
+    offers = view.by_canonical.get(next(iter(named)) if len(named) == 1 else name)
     if offers:
         return offers[0]
     raise not_found(view, name)
