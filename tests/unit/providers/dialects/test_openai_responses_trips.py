@@ -139,7 +139,7 @@ def conversations(draw: st.DrawFn) -> Conversation:
         tool_choice=choice,
         output=draw(formats),
         thinking=thinking if thinking != Thinking() else None,
-        max_tokens=draw(st.none() | st.integers(1, 10**6)),
+        max_tokens=draw(st.none() | st.integers(16, 10**6)),
         temperature=draw(fractions),
         top_p=draw(fractions),
         user=draw(st.none() | texts),

@@ -21,7 +21,7 @@ from headgate.providers.base import ChatCall
 from headgate.providers.dialects.anthropic_models import Claude, claude_of
 from headgate.providers.dialects.anthropic_turns import TurnWriter, cache_control
 from headgate.providers.dialects.base import CannotCarry
-from headgate.providers.dialects.carrying import carry, drop
+from headgate.providers.dialects.carrying import carry, drop, drop_sampling
 from headgate.providers.dialects.thinking import budget_of, effort_of, is_off
 
 DEFAULT_MAX_TOKENS = 4096
@@ -187,9 +187,7 @@ def _write_sampling(
             drop(call, name)
         else:
             written[name] = min(value, 1) if name == "temperature" else value
-    for name in ("seed", "frequency_penalty", "presence_penalty"):
-        if getattr(conversation, name):
-            drop(call, name)
+    drop_sampling(conversation, call, "seed", "frequency_penalty", "presence_penalty")
     if any(not stop.strip() for stop in conversation.stop):
         raise CannotCarry.field("stop", "this provider stops at no white space.")
     if conversation.stop:

@@ -23,7 +23,7 @@ from headgate.domain.generation import Usage
 from headgate.providers.dialects import openai_answers
 from headgate.providers.dialects.anthropic_usage import merged, read_usage
 from headgate.providers.dialects.base import ANTHROPIC_MESSAGES, AnswerContext, EventReader
-from headgate.providers.dialects.carrying import CITATIONS, drop_output
+from headgate.providers.dialects.carrying import CITATIONS, LeftOut, drop_output, unheard
 from headgate.providers.dialects.openai_answers import AnswerError, malformed, read_json
 from headgate.providers.dialects.sse import SseEvent, SseOverflow, SseParser
 
@@ -53,16 +53,8 @@ def read_message(body: bytes, context: AnswerContext) -> dict[str, Any]:
     return message
 
 
-type LeftOut = Callable[[str], None]
-"""Told the kind of each thing in an answer that other dialects have no place for."""
-
-
-def _unheard(_kind: str) -> None:
-    """For answers that are handed through: nothing is left out of those."""
-
-
 def message_events(
-    message: Mapping[str, Any], usage: Usage | None, left_out: LeftOut = _unheard
+    message: Mapping[str, Any], usage: Usage | None, left_out: LeftOut = unheard
 ) -> list[AnswerEvent]:
     """A whole answer's events, in order."""
     reader = BlockEvents(left_out)
@@ -116,7 +108,7 @@ class BlockEvents:
     (`citations`), says nothing to other dialects; `left_out` is told of it.
     """
 
-    def __init__(self, left_out: LeftOut = _unheard) -> None:
+    def __init__(self, left_out: LeftOut = unheard) -> None:
         self._left_out = left_out
         self._calls = 0
         self._open: dict[int, _Block] = {}
@@ -187,7 +179,7 @@ _NO_BLOCK = _Block({})
 class MessageEvents:
     """Turns the parsed events of one stream into ours. `done` after `message_stop`."""
 
-    def __init__(self, read: Callable[[Mapping[str, Any]], Usage], left_out: LeftOut = _unheard) -> None:
+    def __init__(self, read: Callable[[Mapping[str, Any]], Usage], left_out: LeftOut = unheard) -> None:
         self._read_usage = read
         self._blocks = BlockEvents(left_out)
         self._usage: dict[str, Any] = {}

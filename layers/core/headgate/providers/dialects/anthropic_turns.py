@@ -22,7 +22,7 @@ from headgate.domain.conversation import (
 from headgate.providers.base import ChatCall
 from headgate.providers.dialects.anthropic_thoughts import is_own
 from headgate.providers.dialects.base import CannotCarry
-from headgate.providers.dialects.carrying import drop
+from headgate.providers.dialects.carrying import MOVED_INSTRUCTIONS, drop
 from headgate.providers.dialects.media import decode_text
 from headgate.providers.dialects.openai_answers import AnswerError, read_json
 
@@ -51,6 +51,8 @@ class TurnWriter:
             if message.name is not None:
                 drop(self._call, "messages[].name")
             if message.role is Role.SYSTEM:
+                if turns:
+                    drop(self._call, MOVED_INSTRUCTIONS)
                 system += self._blocks(message.parts)
                 continue
             role = "assistant" if message.role is Role.ASSISTANT else "user"

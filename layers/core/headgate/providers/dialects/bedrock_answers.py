@@ -32,6 +32,7 @@ from headgate.providers.dialects.base import (
     EventReader,
 )
 from headgate.providers.dialects.bedrock_families import is_claude
+from headgate.providers.dialects.carrying import CITATIONS, drop_output
 from headgate.providers.dialects.event_stream import EventStreamMessage, EventStreamParser
 from headgate.providers.dialects.openai_answers import (
     AnswerError,
@@ -50,6 +51,7 @@ _REASONS: Mapping[str, FinishReason] = {
     "guardrail_intervened": FinishReason.FILTERED,
     "content_filtered": FinishReason.FILTERED,
 }
+_BEDROCKS_OWN = "server_tool_use"
 _BROKEN = frozenset({"malformed_model_output", "malformed_tool_use"})
 """The model broke off over its own output: nothing of it can be used, and another try may succeed."""
 
@@ -97,9 +99,7 @@ class BlockReader:
         if isinstance(image, str):
             self._formats[block] = image
         call = _mapping(start, "toolUse")
-        if not call or call.get("type") == "server_tool_use":
-            return []
-        return [self._call(block, call)]
+        return [self._call(block, call)] if self._is_ours(call) else []
 
     def more(self, told: Mapping[str, Any]) -> list[AnswerEvent]:
         """`contentBlockDelta`."""
@@ -108,6 +108,8 @@ class BlockReader:
             return [TextDelta(text=text)] if text else []
         if "reasoningContent" in delta:
             return self._thought(_mapping(delta, "reasoningContent"))
+        if "citation" in delta:
+            drop_output(self._context.call, CITATIONS)
         if "image" in delta:
             return self._image(_mapping(delta, "image"), self._formats.get(block))
         piece = _mapping(delta, "toolUse").get("input")
@@ -136,10 +138,11 @@ class BlockReader:
             return self._image(image, image.get("format"))
         cited = _mapping(block, "citationsContent").get("content")
         if isinstance(cited, list):
+            drop_output(self._context.call, CITATIONS)
             texts = [part.get("text") for part in cited if isinstance(part, Mapping)]
             return [TextDelta(text=text) for text in texts if isinstance(text, str) and text]
         call = _mapping(block, "toolUse")
-        if not call or call.get("type") == "server_tool_use":
+        if not self._is_ours(call):
             return []
         started = self._call(position, call)
         self._silent.discard(position)
@@ -168,6 +171,12 @@ class BlockReader:
             raise malformed(f"broke off: {reason}")
         default = FinishReason.TOOL_CALLS if self._calls else FinishReason.STOP
         return [Finished(reason=_REASONS.get(reason, default), native=reason[:60])]
+
+    def _is_ours(self, call: Mapping[str, Any]) -> bool:
+        """Whether it is for the client to run; what Bedrock runs is left out."""
+        if call.get("type") == _BEDROCKS_OWN:
+            drop_output(self._context.call, _BEDROCKS_OWN)
+        return bool(call) and call.get("type") != _BEDROCKS_OWN
 
     def _call(self, block: int, call: Mapping[str, Any]) -> ToolCallStarted:
         call_id, name = call.get("toolUseId"), call.get("name")

@@ -13,7 +13,7 @@ from headgate.providers.base import ChatCall
 from headgate.providers.dialects.bedrock_families import is_claude, is_nova, keeps_to_schemas
 from headgate.providers.dialects.bedrock_thinking import write_thinking
 from headgate.providers.dialects.bedrock_turns import TurnWriter
-from headgate.providers.dialects.carrying import carry, drop
+from headgate.providers.dialects.carrying import carry, drop, drop_sampling
 from headgate.providers.dialects.openai_answers import write_json
 
 _OWN = frozenset(
@@ -46,9 +46,7 @@ def write_body(conversation: Conversation, call: ChatCall) -> dict[str, Any]:
         body["toolConfig"] = tools
     if output := _format(conversation.output, call):
         body["outputConfig"] = output
-    for name in _SAMPLING:
-        if getattr(conversation, name) is not None:
-            drop(call, name)
+    drop_sampling(conversation, call, *_SAMPLING)
     if conversation.user is not None:
         drop(call, "user")
     return _merge(body, fields, extras)

@@ -24,9 +24,11 @@ from headgate.providers.base import ChatCall
 from headgate.providers.dialects.base import ANTHROPIC_MESSAGES, BEDROCK_CONVERSE
 from headgate.providers.dialects.bedrock_families import caches_prompts, is_claude
 from headgate.providers.dialects.bedrock_media import MediaWriter
-from headgate.providers.dialects.carrying import drop
+from headgate.providers.dialects.carrying import MOVED_INSTRUCTIONS, drop
 from headgate.providers.dialects.openai_answers import AnswerError, read_json
 
+_OPENING = "(The conversation goes on.)"
+"""In place of the user's first turn where the assistant speaks first."""
 _MAX_ID_CHARS = 64
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_.:-]")
 
@@ -55,10 +57,20 @@ class TurnWriter:
             if message.name is not None:
                 drop(self._call, "messages[].name")
             if message.role is Role.SYSTEM:
+                if self._turns:
+                    drop(self._call, MOVED_INSTRUCTIONS)
                 self._system += self._instructions(message)
                 continue
             role = "assistant" if message.role is Role.ASSISTANT else "user"
             self._add(role, [block for part in message.parts for block in self._blocks(part)])
+        return self._settled()
+
+    def _settled(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The user speaks first, even if there are only instructions to say; anything else is refused."""
+        if not self._turns and self._system:
+            return [{"role": "user", "content": self._system}], []
+        if self._turns and self._turns[0]["role"] != "user":
+            self._turns.insert(0, {"role": "user", "content": [{"text": _OPENING}]})
         return self._turns, self._system
 
     def cache_point(self, cache: str | None) -> list[dict[str, Any]]:

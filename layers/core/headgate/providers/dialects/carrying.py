@@ -6,10 +6,11 @@ what only steers cost, speed or bookkeeping. A field in no table goes to the pro
 of the provider's own, and if it isn't, the provider says so.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headgate.domain.conversation import Conversation
 from headgate.domain.errors import FieldError
 from headgate.providers.base import ChatCall
 from headgate.providers.dialects.base import ANTHROPIC_MESSAGES, OPENAI_CHAT, CannotCarry
@@ -125,14 +126,32 @@ def _kind_of(value: Any) -> str:
     return f"({kind}) " if isinstance(kind, str) and len(kind) <= _LONGEST_KIND else ""
 
 
+def drop_sampling(conversation: Conversation, call: ChatCall, *names: str) -> None:
+    """Notes those that were asked for. Zero asks for nothing, but for a seed, which it is like any other."""
+    for name in names:
+        if getattr(conversation, name) or (name == "seed" and conversation.seed is not None):
+            drop(call, name)
+
+
 def drop(call: ChatCall, name: str) -> None:
     """Notes once that a field is left out."""
     if name not in call.dropped:
         call.dropped.append(name)
 
 
+MOVED_INSTRUCTIONS = "messages[].role"
+"""Noted where instructions amid a chat go to the others at its head, for want of a place of their own."""
+
 CITATIONS = "citations"
 """Where a text is from: the one kind of thing in answers that all dialects have, each in a way of its own."""
+
+
+type LeftOut = Callable[[str], None]
+"""Told the kind of each thing in an answer that other dialects have no place for."""
+
+
+def unheard(_kind: str) -> None:
+    """For answers that are handed through: nothing is left out of those."""
 
 
 def drop_output(call: ChatCall, kind: str) -> None:

@@ -28,6 +28,7 @@ from headgate.domain.conversation import (
 from headgate.domain.errors import HeadgateError, ProviderFailed, ProviderRejected
 from headgate.domain.generation import Usage
 from headgate.providers.dialects.base import GEMINI, AnswerContext, EventReader
+from headgate.providers.dialects.carrying import CITATIONS, drop_output
 from headgate.providers.dialects.gemini_calls import CallReader, MalformedCall
 from headgate.providers.dialects.gemini_media import kind_of
 from headgate.providers.dialects.openai_answers import AnswerError, malformed, read_json, write_json
@@ -51,6 +52,9 @@ _REASONS: Mapping[str, FinishReason] = {
     "IMAGE_RECITATION": FinishReason.FILTERED,
     "MODEL_ARMOR": FinishReason.FILTERED,
 }
+
+_PROVIDERS_OWN = frozenset({"executableCode", "codeExecutionResult", "toolCall", "toolResponse"})
+"""What was run or called on Google's side: https://ai.google.dev/api/caching#Part (2026-11-20)."""
 
 _BROKEN = frozenset(
     {"MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS"}
@@ -176,6 +180,8 @@ class ChunkReader:
             ),
             {},
         )
+        if _mapping(candidate, "groundingMetadata") or _mapping(candidate, "citationMetadata"):
+            drop_output(self._context.call, CITATIONS)
         parts = _mapping(candidate, "content").get("parts")
         events: list[AnswerEvent] = []
         for part in parts if isinstance(parts, list) else ():
@@ -194,6 +200,8 @@ class ChunkReader:
         signature = signature if isinstance(signature, str) and signature else None
         if isinstance(text, str):
             return events + _text_events(text, signature, thought=part.get("thought") is True)
+        for kind in _PROVIDERS_OWN & part.keys():
+            drop_output(self._context.call, kind)
         media = None if part.get("thought") is True else _read_media(part)
         return [*events, MediaProduced(media=media)] if media is not None else events
 

@@ -20,7 +20,7 @@ from headgate.domain.conversation import (
 from headgate.domain.errors import CannotCarry
 from headgate.providers.base import ChatCall
 from headgate.providers.dialects.base import GEMINI
-from headgate.providers.dialects.carrying import drop
+from headgate.providers.dialects.carrying import MOVED_INSTRUCTIONS, drop
 from headgate.providers.dialects.gemini_families import checks_signatures, takes_tool_media
 from headgate.providers.dialects.gemini_media import write_media
 from headgate.providers.dialects.openai_answers import AnswerError, read_json
@@ -51,6 +51,8 @@ class TurnWriter:
             if message.name is not None:
                 drop(self._call, "messages[].name")
             if message.role is Role.SYSTEM:
+                if self._contents:
+                    drop(self._call, MOVED_INSTRUCTIONS)
                 self._system += self._instructions(message)
             elif message.role is Role.ASSISTANT:
                 self._add("model", self._answer(message))

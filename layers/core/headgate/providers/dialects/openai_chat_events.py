@@ -25,6 +25,7 @@ from headgate.domain.conversation import (
 from headgate.providers.base import StreamEvent
 from headgate.providers.dialects import openai_answers
 from headgate.providers.dialects.base import GEMINI, AnswerContext, EventReader
+from headgate.providers.dialects.carrying import CITATIONS, drop_output
 from headgate.providers.dialects.media import split_data_url
 from headgate.providers.dialects.openai_chat_reasoning import (
     call_signatures,
@@ -60,6 +61,7 @@ def read_answer(body: bytes, context: AnswerContext) -> list[AnswerEvent]:
         for r in read_reasoning(calls.without_taken(message))
     ]
     events += _content_events(message)
+    _note_left_out(message, context)
     events += calls.read(message)
     events += calls.flush()
     events.append(_finish(choice, calls))
@@ -147,6 +149,7 @@ class ChunkReader(EventReader):
                 events += self._calls.take_details(delta)
                 events += [each for each in read_deltas(self._calls.without_taken(delta)) if _says(each)]
                 events += _content_events(delta)
+                _note_left_out(delta, self._context)
                 events += self._calls.read(delta)
             if choice.get("finish_reason"):
                 self._finish = _finish(choice, self._calls)
@@ -173,6 +176,11 @@ def _content_events(message: Mapping[str, Any]) -> list[AnswerEvent]:
     if isinstance(audio, Mapping) and isinstance(audio.get("data"), str):
         events.append(MediaProduced(media=Media(kind="audio", data=audio["data"], mime_type="audio/wav")))
     return events
+
+
+def _note_left_out(message: Mapping[str, Any], context: AnswerContext) -> None:
+    if message.get("annotations"):
+        drop_output(context.call, CITATIONS)
 
 
 def _image(image: Any) -> Media | None:

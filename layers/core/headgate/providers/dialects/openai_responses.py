@@ -4,6 +4,7 @@ https://platform.openai.com/docs/api-reference/responses (2026-11-20).
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from headgate.domain.conversation import Answer, AnswerBuilder, AnswerEvent, Conversation
@@ -17,7 +18,7 @@ from headgate.providers.dialects.base import (
     EventWriter,
     FrontDialect,
 )
-from headgate.providers.dialects.carrying import drop
+from headgate.providers.dialects.carrying import drop, drop_output
 from headgate.providers.dialects.openai_responses_answers import failure_in, price_of
 from headgate.providers.dialects.openai_responses_body import write_request
 from headgate.providers.dialects.openai_responses_reading import ResponseEvents
@@ -97,7 +98,8 @@ class OpenAIResponses(FrontDialect, BackDialect):
 
     def read_answer(self, body: bytes, context: AnswerContext) -> list[AnswerEvent]:
         body, response = _read(body, context)
-        return ResponseEvents(context).read_whole(response, body)
+        events = ResponseEvents(context, partial(drop_output, context.call))
+        return events.read_whole(response, body)
 
     def read_stream(self, context: AnswerContext) -> EventReader:
         return ResponsesEventReader(context)

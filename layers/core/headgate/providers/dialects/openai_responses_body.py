@@ -25,7 +25,7 @@ from headgate.domain.conversation import (
 from headgate.domain.errors import CannotCarry
 from headgate.providers.base import ChatCall
 from headgate.providers.dialects.base import OPENAI_CHAT, OPENAI_RESPONSES
-from headgate.providers.dialects.carrying import carry, drop
+from headgate.providers.dialects.carrying import carry, drop, drop_sampling
 from headgate.providers.dialects.media import audio_format, data_url
 from headgate.providers.dialects.thinking import effort_of
 
@@ -45,6 +45,11 @@ _OWN: Mapping[str, frozenset[str]] = {
 }
 
 
+_LEAST_TOKENS = 16
+"""Fewer are refused: «Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16»
+(https://platform.openai.com/docs/api-reference/responses/create, 2026-11-20)."""
+
+
 def write_request(conversation: Conversation, call: ChatCall) -> dict[str, Any]:
     """Raises CannotCarry for what Responses have no field for."""
     own = carry(conversation.extras, call, own=_OWN.get(call.dialect, frozenset()))
@@ -58,10 +63,11 @@ def write_request(conversation: Conversation, call: ChatCall) -> dict[str, Any]:
         "parallel_tool_calls": conversation.tool_choice.parallel if conversation.tool_choice else None,
         "text": text,
         "reasoning": _reasoning(conversation.thinking),
-        "max_output_tokens": conversation.max_tokens,
+        "max_output_tokens": _max_tokens(conversation.max_tokens, call),
         "temperature": conversation.temperature,
         "top_p": conversation.top_p,
         "safety_identifier": conversation.user,
+        "include": ["reasoning.encrypted_content"] if _reasons(call) else None,
         "stream": call.stream or None,
     }
     body.update({name: value for name, value in told.items() if value is not None})
@@ -72,13 +78,28 @@ def write_request(conversation: Conversation, call: ChatCall) -> dict[str, Any]:
     return body
 
 
+def _max_tokens(wanted: int | None, call: ChatCall) -> int | None:
+    """At least what is taken; clients see whether a model is there by asking it for one token."""
+    if wanted is None or wanted >= _LEAST_TOKENS:
+        return wanted
+    drop(call, "max_tokens")
+    return _LEAST_TOKENS
+
+
+def _reasons(call: ChatCall) -> bool:
+    """Whether its thoughts can come sealed, to be given back: they are kept nowhere, so else they are lost.
+
+    Models that don't reason refuse to be asked for it, so it must be known that this one does.
+    https://platform.openai.com/docs/guides/reasoning#encrypted-reasoning-items (2026-11-20).
+    """
+    return call.info is not None and "reasoning" in call.info.capabilities
+
+
 def _leave_out(conversation: Conversation, call: ChatCall) -> None:
     """Sampling that Responses do not have: refused where the answer would be another, else noted."""
     if conversation.stop:
         raise CannotCarry.field("stop", "This provider's answers can't be stopped at a text.")
-    for name in ("top_k", "seed", "frequency_penalty", "presence_penalty"):
-        if getattr(conversation, name):
-            drop(call, name)
+    drop_sampling(conversation, call, "top_k", "seed", "frequency_penalty", "presence_penalty")
 
 
 def _split_instructions(messages: tuple[Message, ...]) -> tuple[str | None, tuple[Message, ...]]:

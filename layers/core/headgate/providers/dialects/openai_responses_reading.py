@@ -17,9 +17,11 @@ from headgate.domain.conversation import (
     ToolCallStarted,
 )
 from headgate.providers.dialects.base import OPENAI_RESPONSES, AnswerContext
+from headgate.providers.dialects.carrying import CITATIONS, LeftOut, unheard
 from headgate.providers.dialects.openai_answers import exact_usage
 from headgate.providers.dialects.openai_responses_answers import CALLS, finish_of, read_usage
 
+_READ = frozenset({"message", "reasoning", "function_call", "image_generation_call"})
 TERMINAL = frozenset({"response.completed", "response.incomplete"})
 
 _PARAGRAPH = "\n\n"
@@ -45,8 +47,9 @@ class ResponseEvents:
     few deltas or none.
     """
 
-    def __init__(self, context: AnswerContext) -> None:
+    def __init__(self, context: AnswerContext, left_out: LeftOut = unheard) -> None:
         self._context = context
+        self._left_out = left_out
         self._items: dict[int, _Item] = {}
         self._calls = 0
         self._awaited: set[str | None] = set()
@@ -122,6 +125,8 @@ class ResponseEvents:
             return []
         opened = self._items[place] = _Item(id=_text(item, "id"), kind=kind)
         self._note_call(item)
+        if kind not in _READ:
+            self._left_out(str(kind))
         if kind != "function_call":
             return []
         opened.call_index = self._calls
@@ -147,6 +152,8 @@ class ResponseEvents:
         match item.get("type"):
             case "message":
                 for index, part in enumerate(_objects(item, "content")):
+                    if part.get("annotations"):
+                        self._left_out(CITATIONS)
                     for name, text in (("text", part.get("text")), ("refusal", part.get("refusal"))):
                         if isinstance(text, str):
                             events += self._say(place, (name, index), text, whole=True)

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from headgate.domain.conversation import AnswerBuilder, AnswerEvent, Failed
 from headgate.domain.errors import HeadgateError
 from headgate.providers.base import ChatOutcome, ChatStreamReader, StreamEvent
 from headgate.providers.dialects.base import AnswerContext, EventReader
+from headgate.providers.dialects.carrying import LeftOut, drop_output, unheard
 from headgate.providers.dialects.openai_answers import (
     AnswerError,
     malformed,
@@ -42,10 +44,10 @@ class _Step(NamedTuple):
 class _Steps:
     """Reads a stream up to its terminal event or its failure, however its bytes are cut."""
 
-    def __init__(self, context: AnswerContext) -> None:
+    def __init__(self, context: AnswerContext, left_out: LeftOut = unheard) -> None:
         self._context = context
         self._sse = SseParser()
-        self._events = ResponseEvents(context)
+        self._events = ResponseEvents(context, left_out)
         self._unnamed = False
         self.terminal = False
         self.failed = False
@@ -125,7 +127,7 @@ class ResponsesEventReader(EventReader):
     """A provider's stream as the events of a conversation."""
 
     def __init__(self, context: AnswerContext) -> None:
-        self._steps = _Steps(context)
+        self._steps = _Steps(context, partial(drop_output, context.call))
 
     @property
     def finished(self) -> bool:

@@ -1,0 +1,208 @@
+"""What an answer or a request loses on the way to another dialect is named; handed through, it loses none."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from headgate.domain.conversation import Conversation, Started
+from headgate.providers.base import ChatCall
+from headgate.providers.dialects.base import (
+    ANTHROPIC_MESSAGES,
+    BEDROCK_CONVERSE,
+    GEMINI,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    BackDialect,
+)
+from headgate.providers.dialects.bedrock_converse import BedrockConverse
+from headgate.providers.dialects.gemini import GeminiGenerate
+from headgate.providers.dialects.openai_responses import OpenAIResponses
+from tests.unit.providers import framing
+from tests.unit.providers.dialects import gemini_saying, responses
+from tests.unit.providers.dialects.speaking import DONE, chunk, frame
+from tests.unit.providers.dialects.translating import (
+    CHAT,
+    MESSAGES,
+    asking,
+    assistant,
+    call_of,
+    context,
+    info,
+    sse,
+    streamed,
+    system,
+    user,
+)
+
+BACKS: dict[str, BackDialect] = {
+    OPENAI_CHAT: CHAT,
+    ANTHROPIC_MESSAGES: MESSAGES,
+    OPENAI_RESPONSES: OpenAIResponses(),
+    GEMINI: GeminiGenerate(),
+    BEDROCK_CONVERSE: BedrockConverse(),
+}
+LINKED = {"content": "Yes.", "annotations": [{"type": "url_citation"}]}
+CITED = {"type": "text", "text": "Yes.", "citations": [{"type": "char_location"}]}
+SEARCHED = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}}
+NOTED = {"type": "output_text", "text": "Yes.", "annotations": [{"type": "url_citation"}], "logprobs": []}
+FOUND = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+GROUNDED = {
+    "candidates": [
+        {
+            "content": {"parts": [{"executableCode": {"code": "1+1"}}, {"text": "2"}], "role": "model"},
+            "groundingMetadata": {"webSearchQueries": ["2"]},
+            "finishReason": "STOP",
+        }
+    ]
+}
+CITATION = {"contentBlockIndex": 0, "delta": {"citation": {"title": "t"}}}
+BEDROCKS_OWN = {
+    "contentBlockIndex": 1,
+    "start": {"toolUse": {"toolUseId": "t", "name": "nova_grounding", "type": "server_tool_use"}},
+}
+
+WHOLE: dict[str, tuple[Any, list[str]]] = {
+    OPENAI_CHAT: ({"choices": [{"message": LINKED, "finish_reason": "stop"}]}, ["output.citations"]),
+    ANTHROPIC_MESSAGES: (
+        {"content": [SEARCHED, CITED], "stop_reason": "end_turn"},
+        ["output.server_tool_use", "output.citations"],
+    ),
+    OPENAI_RESPONSES: (
+        responses.response(FOUND, responses.message(NOTED)),
+        ["output.web_search_call", "output.citations"],
+    ),
+    GEMINI: (GROUNDED, ["output.citations", "output.executableCode"]),
+    BEDROCK_CONVERSE: (
+        {
+            "output": {
+                "message": {
+                    "content": [
+                        {"citationsContent": {"content": [{"text": "Yes."}]}},
+                        {"toolUse": BEDROCKS_OWN["start"]["toolUse"]},  # type: ignore[index]
+                    ]
+                }
+            },
+            "stopReason": "end_turn",
+        },
+        ["output.citations", "output.server_tool_use"],
+    ),
+}
+STREAMED: dict[str, bytes] = {
+    OPENAI_CHAT: frame(chunk(LINKED)) + frame(chunk({}, "stop")) + DONE,
+    ANTHROPIC_MESSAGES: sse(
+        {"type": "message_start", "message": {"id": "m"}},
+        {"type": "content_block_start", "index": 0, "content_block": SEARCHED},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "citations_delta", "citation": {}}},
+        {"type": "content_block_stop", "index": 1},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}},
+        {"type": "message_stop"},
+    ),
+    OPENAI_RESPONSES: responses.created()
+    + responses.added(FOUND)
+    + responses.done(FOUND)
+    + responses.done(responses.message(NOTED), 1)
+    + responses.completed(FOUND, responses.message(NOTED)),
+    GEMINI: gemini_saying.framed(GROUNDED),
+    BEDROCK_CONVERSE: framing.event("messageStart", {"role": "assistant"})
+    + framing.event("contentBlockDelta", CITATION)
+    + framing.event("contentBlockStart", BEDROCKS_OWN)
+    + framing.event("messageStop", {"stopReason": "end_turn"})
+    + framing.event("metadata", {"usage": {}}),
+}
+
+
+@pytest.mark.parametrize("name", BACKS)
+def test_what_an_answer_says_beyond_others_words_is_named(name: str) -> None:
+    told, names = WHOLE[name]
+    within = context(call_of("another", model="claude-x"))
+    events = BACKS[name].read_answer(orjson.dumps(told), within)
+    assert isinstance(events[0], Started)
+    assert within.call.dropped == names
+
+
+@pytest.mark.parametrize("name", BACKS)
+def test_what_a_stream_says_beyond_others_words_is_named_the_same(name: str) -> None:
+    within = context(call_of("another", model="claude-x", stream=True))
+    streamed(BACKS[name], [STREAMED[name]], within)
+    assert sorted(within.call.dropped) == sorted(WHOLE[name][1])
+
+
+@pytest.mark.parametrize("name", [OPENAI_CHAT, ANTHROPIC_MESSAGES, OPENAI_RESPONSES])
+def test_what_is_handed_through_loses_nothing(name: str) -> None:
+    within = context(call_of(name))
+    body = orjson.dumps(WHOLE[name][0])
+    assert BACKS[name].hand_answer(body, within).body == body
+    reader = BACKS[name].hand_stream(within)
+    reader.feed(STREAMED[name])
+    reader.end()
+    assert within.call.dropped == []
+
+
+def test_a_providers_word_that_is_no_word_is_not_repeated() -> None:
+    within = context(call_of("another"))
+    told = {"content": [{"type": "x\r\nset-cookie: a"}], "stop_reason": "end_turn"}
+    MESSAGES.read_answer(orjson.dumps(told), within)
+    assert within.call.dropped == ["output.unknown"]
+
+
+# -- requests -----------------------------------------------------------------------------------------------
+
+
+def dropped(back: str, conversation: Conversation, **fields: Any) -> tuple[dict[str, Any], list[str]]:
+    call: ChatCall = call_of("another", model=fields.pop("model", "claude-x"), **fields)
+    return BACKS[back].write_request(conversation, call), call.dropped
+
+
+@pytest.mark.parametrize("back", [ANTHROPIC_MESSAGES, GEMINI, BEDROCK_CONVERSE])
+def test_instructions_that_leave_their_place_in_a_chat_are_named(back: str) -> None:
+    chat = (system("Be brief."), user("Hi?"), assistant("Yes?"))
+    assert dropped(back, asking(*chat, user("Go on.")))[1] == []
+    assert dropped(back, asking(*chat, system("Be kind."), user("Go on.")))[1] == ["messages[].role"]
+
+
+@pytest.mark.parametrize("back", [OPENAI_CHAT, OPENAI_RESPONSES])
+def test_instructions_stay_in_their_place_where_they_may(back: str) -> None:
+    chat = (user("Hi?"), assistant("Yes?"), system("Be kind."), user("Go on."))
+    body, names = dropped(back, asking(*chat))
+    assert names == []
+    roles = [each["role"] for each in body.get("messages") or body["input"]]
+    assert roles == ["user", "assistant", "system", "user"]
+
+
+@pytest.mark.parametrize("back", [ANTHROPIC_MESSAGES, OPENAI_RESPONSES, BEDROCK_CONVERSE])
+def test_a_seed_that_can_not_be_said_is_named_though_it_is_zero(back: str) -> None:
+    assert dropped(back, asking(seed=0))[1] == ["seed"]
+
+
+@pytest.mark.parametrize("back", [ANTHROPIC_MESSAGES, OPENAI_RESPONSES, BEDROCK_CONVERSE])
+def test_a_penalty_of_nothing_is_not_worth_a_word(back: str) -> None:
+    assert dropped(back, asking(frequency_penalty=0, presence_penalty=0.0))[1] == []
+
+
+def test_bedrock_is_asked_before_it_has_answered() -> None:
+    body, _ = dropped(BEDROCK_CONVERSE, asking(assistant("Yes?"), user("Go on.")))
+    assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "user"]
+    assert all(turn["content"] for turn in body["messages"])
+
+
+def test_bedrock_is_asked_though_there_are_instructions_alone() -> None:
+    body, _ = dropped(BEDROCK_CONVERSE, asking(system("Say hello.")))
+    assert body["messages"] == [{"role": "user", "content": [{"text": "Say hello."}]}]
+    assert "system" not in body
+
+
+@pytest.mark.parametrize(("most", "said"), [(1, 16), (15, 16), (16, 16), (17, 17)])
+def test_a_response_is_allowed_the_least_it_can_be_and_says_so(most: int, said: int) -> None:
+    body, names = dropped(OPENAI_RESPONSES, asking(max_tokens=most))
+    assert body["max_output_tokens"] == said
+    assert names == (["max_tokens"] if most < said else [])
+
+
+def test_thoughts_that_nobody_keeps_are_asked_for_sealed_where_a_model_has_any() -> None:
+    thinks, speaks = info(capabilities=frozenset({"reasoning"})), info(capabilities=frozenset({"tools"}))
+    assert dropped(OPENAI_RESPONSES, asking(), info=thinks)[0]["include"] == ["reasoning.encrypted_content"]
+    assert "include" not in dropped(OPENAI_RESPONSES, asking(), info=speaks)[0]
+    assert "include" not in dropped(OPENAI_RESPONSES, asking())[0]
