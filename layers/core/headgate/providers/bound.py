@@ -13,7 +13,6 @@ from headgate.domain.retry import RetryPolicy
 from headgate.domain.secret import Secret
 from headgate.ports import Clock, HttpTransport, RequestSigner, WireResponse
 from headgate.providers._details import ask_details
-from headgate.providers._parts import embed
 from headgate.providers.base import (
     ChatAnswer,
     ChatCall,
@@ -245,6 +244,7 @@ class BoundProvider:
         retry: bool = True,
     ) -> ChatAnswer:
         """Embeddings, as OpenAI answers. Raises CannotCarry for a provider that has none."""
+        from headgate.providers._parts import embed  # noqa: PLC0415 - most processes never embed
 
         def start_run() -> Run:
             return self._sender.run(
