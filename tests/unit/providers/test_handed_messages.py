@@ -15,7 +15,8 @@ from headgate.domain.errors import CannotCarry, HeadgateError, InvalidRequest
 from headgate.domain.secret import Secret
 from headgate.providers.base import ChatCall, Provider, ProviderConfig
 from headgate.providers.deepseek import DeepSeek
-from headgate.providers.dialects.base import ANTHROPIC_MESSAGES
+from headgate.providers.dialects.base import ANTHROPIC_MESSAGES, GEMINI
+from headgate.providers.dialects.openai_responses_sealed import Seal, seal
 from headgate.providers.openrouter import OpenRouter
 from headgate.providers.requesty import Requesty
 
@@ -170,6 +171,13 @@ def test_a_thought_that_came_handed_through_goes_back_when_the_next_turn_is_tran
     assert path == "/chat/completions"
     assert [detail["signature"] for detail in body["messages"][1]["reasoning_details"]] == ["c2lnbmVk"]
     assert dropped == []
+
+
+def test_a_thought_of_another_maker_is_left_out_and_named() -> None:
+    sealed = seal(Seal(origin=GEMINI, signature="c2lnbmVk"))
+    path, body, dropped = sent(OPENROUTER, **thinking(sealed))
+    assert (path, dropped) == ("/messages", ["messages[].reasoning"])
+    assert body["messages"][1] == {"role": "assistant", "content": [CALLED]}
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from headgate.providers.dialects.base import (
     EventWriter,
     FrontDialect,
 )
-from headgate.providers.dialects.carrying import drop_output
+from headgate.providers.dialects.carrying import drop, drop_output
 from headgate.providers.dialects.speaking import outcome_of
 
 
@@ -51,7 +51,8 @@ class AnthropicMessages(FrontDialect, BackDialect):
     def hand_request(self, call: ChatCall) -> dict[str, Any]:
         """The caller's body with the provider's own model id; unknown fields stay.
 
-        Thoughts that another provider had in an earlier turn, which this one would refuse, are left out.
+        Thoughts that another provider had in an earlier turn, which this one would refuse, are left out and
+        named.
         """
         body = dict(call.body)
         body["model"] = call.model
@@ -59,6 +60,8 @@ class AnthropicMessages(FrontDialect, BackDialect):
             body["stream"] = call.stream
         if "messages" in body:
             body["messages"] = without_foreign(body["messages"])
+            if body["messages"] is not call.body["messages"]:
+                drop(call, "messages[].reasoning")
         return body
 
     def hand_answer(self, body: bytes, context: AnswerContext) -> ChatAnswer:
