@@ -1,5 +1,6 @@
 """The catalogue over HTTP: its shapes, its validators, and what it says of itself."""
 
+import asyncio
 import gzip
 import time
 from dataclasses import replace
@@ -527,6 +528,17 @@ async def test_forcing_shows_what_the_refresh_found() -> None:
     assert body["metadata"]["cache_hit"] is False
     assert body["metadata"]["providers"]["beta"]["error"].startswith("provider_unavailable")
     assert list(gate.starter.started) == [(None, True)]
+
+
+async def test_forcing_while_the_store_is_down_is_503_at_once_and_says_when_to_come_back() -> None:
+    gate = await gate_with()
+    await gate.get("/v2/models")
+    gate.catalog_store.fault = GatewayFault.unavailable("The table")
+    async with asyncio.timeout(2):
+        answer = await gate.get("/v2/models?force=true", key="root")
+    assert (answer.status_code, answer.json()["code"]) == (503, "gateway_unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    assert (await gate.get("/v2/models")).status_code == 200
 
 
 # -- trouble -----------------------------------------------------------------------------------------------

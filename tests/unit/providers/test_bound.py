@@ -22,6 +22,7 @@ from headgate.domain.generation import Attempt
 from headgate.domain.retry import RetryPolicy
 from headgate.domain.secret import Secret
 from headgate.ports import WireRequest
+from headgate.providers.anthropic import Anthropic
 from headgate.providers.base import (
     ChatAnswer,
     ChatCall,
@@ -35,6 +36,8 @@ from headgate.providers.base import (
     StreamEvent,
 )
 from headgate.providers.bound import MAX_PAGES, BoundProvider, ChatStream
+from headgate.providers.gemini import Gemini
+from headgate.providers.openai import OpenAI
 from headgate.testing.clock import ManualClock
 from headgate.testing.transport import Answer, ScriptedTransport, Step
 
@@ -645,6 +648,50 @@ async def test_a_whole_answer_where_a_stream_was_due_is_a_protocol_error() -> No
         await bench.stream()
     assert caught.value.code == "provider_protocol"
     assert caught.value.may_have_run
+
+
+HTML = b"<!doctype html>\n<html>\n\n<body>\ndata: none\n</body>\n\n</html>\n"
+
+
+@pytest.mark.parametrize("provider", [OpenAI(), Anthropic(), Gemini()], ids=lambda each: each.spec.slug)
+@pytest.mark.parametrize("dialect", ["openai-chat", "anthropic-messages", "openai-responses"])
+async def test_a_page_where_a_stream_was_due_is_told_by_its_type(provider: Provider, dialect: str) -> None:
+    transport = ScriptedTransport(Answer(200, HTML, headers={"content-type": "text/html; charset=utf-8"}))
+    config = ProviderConfig(api_key=Secret(KEY))
+    bound = BoundProvider(provider, config, transport=transport, clock=ManualClock())
+    body = {"messages": [{"role": "user", "content": "x"}], "input": "x", "max_tokens": 5}
+    stream = await bound.open_chat_stream(replace(STREAM, body=body, dialect=dialect), no_price)
+    (event,) = await stream.read()
+    assert isinstance(event.error, ProviderFailed)
+    assert (event.error.code, event.error.provider) == ("provider_protocol", provider.spec.slug)
+    assert "text/html" in event.error.detail
+    assert "cut off" not in event.error.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail"),
+    [
+        ("text/event-stream; charset=utf-8", "cut off"),
+        ("", "cut off"),
+        (f"{KEY} / nonsense", "cut off"),
+        (f"text/{KEY}", "It answered with text/•••••••• where a stream was due."),
+    ],
+)
+async def test_a_stream_without_an_event_is_cut_off_where_nothing_better_can_be_said(
+    kind: str, detail: str
+) -> None:
+    bench = Bench(Answer(200, b"", headers={"content-type": kind}))
+    (event,) = await (await bench.stream()).read()
+    assert event.error is not None
+    assert event.error.detail == detail
+
+
+async def test_a_stream_labelled_as_text_is_read_and_its_break_is_a_break() -> None:
+    bench = Bench(Answer(200, b"one\n", headers={"content-type": "text/plain"}))
+    first, last = [event async for event in await bench.stream()]
+    assert first.data == b"one"
+    assert last.error is not None
+    assert last.error.detail == "cut off"
 
 
 async def test_neither_the_key_nor_the_configuration_shows_in_a_repr() -> None:

@@ -53,6 +53,7 @@ class Shelf(Bench):
             head_check_s=head_check_s,
             starter=starter,
             patience_s=0.01,
+            start_s=0.1,
         )
 
     def break_list(self, slug: str) -> None:
@@ -341,6 +342,48 @@ async def test_a_forced_refresh_gives_up_waiting_and_serves_what_there_is() -> N
     shelf.clock.advance(5)
     view = await shelf.catalog.refresh(wait_s=20, poll_s=0.001)
     assert view.models == (GPT,)
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_forced_refresh_is_refused_at_once_while_the_store_fails(hangs: bool, seen: bool) -> None:
+    starter = MemoryRefreshStarter()
+    shelf = Shelf(starter=starter)
+    await shelf.publish("openai", GPT)
+    if seen:
+        await shelf.catalog.view()
+    shelf.catalog_store.hangs = hangs
+    shelf.catalog_store.fault = None if hangs else DOWN
+    async with asyncio.timeout(1):
+        with pytest.raises(GatewayFault) as refused:
+            await shelf.catalog.refresh(wait_s=20)
+    assert (refused.value.code, refused.value.retryable) == ("gateway_unavailable", True)
+    assert refused.value.retry_after_s
+    assert not starter.started
+
+
+async def test_a_forced_refresh_that_can_not_be_started_is_told_at_once() -> None:
+    starter = MemoryRefreshStarter()
+    starter.fault = GatewayFault.unavailable("The function")
+    shelf = Shelf(starter=starter)
+    await shelf.publish("openai", GPT)
+    async with asyncio.timeout(1):
+        with pytest.raises(GatewayFault):
+            await shelf.catalog.refresh(wait_s=20)
+
+
+async def test_a_forced_refresh_does_not_wait_for_heads_that_can_not_be_read() -> None:
+    async def refresh(_providers: tuple[str, ...] | None, _force: bool) -> None:
+        shelf.catalog_store.fault = DOWN
+
+    shelf = Shelf(starter=MemoryRefreshStarter(refresh))
+    await shelf.publish("openai", GPT)
+    shelf.clock.advance(5)
+    async with asyncio.timeout(1):
+        with pytest.raises(GatewayFault):
+            await shelf.catalog.refresh(wait_s=20, poll_s=0.001)
+    shelf.catalog_store.fault = None
+    assert await shelf.ids() == [GPT.id]
 
 
 # -- pinned versions ---------------------------------------------------------------------------------------

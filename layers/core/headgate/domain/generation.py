@@ -32,8 +32,8 @@ class Usage:
 
     input_tokens includes cached ones, output_tokens includes reasoning ones (the field's convention).
     cost_usd: what the provider itself says this cost. estimated: by rule of thumb, as nobody counted.
-    What no generation can have used or cost is unknown, so that whatever a provider says can be summed, priced
-    and stored.
+    What no generation can have used or cost is unknown, so that whatever a provider says can be summed,
+    priced and stored.
     """
 
     input_tokens: int | None = None

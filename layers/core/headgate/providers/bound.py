@@ -13,6 +13,7 @@ from headgate.domain.retry import RetryPolicy
 from headgate.domain.secret import Secret
 from headgate.ports import Clock, HttpTransport, RequestSigner, WireResponse
 from headgate.providers._details import ask_details
+from headgate.providers._stream_types import as_what_came
 from headgate.providers.base import (
     ChatAnswer,
     ChatCall,
@@ -329,6 +330,7 @@ class ChatStream:
         if self._complete:
             await self.close()
         events: list[StreamEvent] = []
+        begun = self._first_s is not None
         while not events and not self._over:
             try:
                 data = await anext(self._chunks, None)
@@ -345,6 +347,9 @@ class ChatStream:
             if events and self._first_s is None:
                 self._first_s = self._run.sender.clock.monotonic()
             if events and (failure := events[-1].error) is not None:
+                if not begun and len(events) == 1:
+                    told = as_what_came(failure, self._response.headers.get("content-type", ""))
+                    events = [replace(events[-1], error=told)]
                 events[-1] = self._run.sender.clean_event(events[-1])
                 await self._finish("failed", failure.code)
             elif self._complete and not events:

@@ -48,7 +48,8 @@ class Catalog:
     """Reads the store's heads at most every `head_check_s` seconds, and only the models that changed.
 
     With a `starter`, a check that finds heads past their time starts a refresh elsewhere, and serves what
-    there is. Once there is a view, a store that hangs is waited for `patience_s` seconds at most.
+    there is. Once there is a view, a store that hangs is waited for `patience_s` seconds at most; to start a
+    forced refresh, `start_s` in all.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Catalog:
         head_check_s: float,
         starter: RefreshStarter | None = None,
         patience_s: float = 2.0,
+        start_s: float = 8.0,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -67,6 +69,8 @@ class Catalog:
         self._head_check_s = head_check_s
         self._starter = starter
         self._patience_s = patience_s
+        self._start_s = start_s
+        self._readable = True
         self._view: CatalogView | None = None
         self._check_at_s = 0.0
         self._start_at_s = 0.0
@@ -132,20 +136,33 @@ class Catalog:
         return await self.view()
 
     async def refresh(self, *, wait_s: float, poll_s: float = 0.25) -> CatalogView:
-        """Starts a refresh of everything; waits up to `wait_s` seconds until every head was checked anew."""
-        before = await self.reload()
+        """Starts a refresh of everything; waits up to `wait_s` seconds until every head was checked anew.
+
+        Raises GatewayFault when it can't be started, or the store can't be read: nothing would be seen of it.
+        """
         asked_at = self._clock.now()
-        if self._starter is None:
-            return before
-        await self._starter.start(None, force=True)
+        try:
+            async with asyncio.timeout(self._start_s):
+                view = await self._reload_now()
+                if self._starter is None:
+                    return view
+                await self._starter.start(None, force=True)
+        except TimeoutError:
+            raise GatewayFault.unavailable("What a refresh needs") from None
         give_up_s = self._clock.monotonic() + wait_s
-        view = before
         while self._clock.monotonic() < give_up_s:
             await asyncio.sleep(poll_s)
-            view = await self.reload()
+            view = await self._reload_now()
             checked = [head.checked_at for head in view.heads.values()]
             if checked and all(at is not None and at >= asked_at for at in checked):
                 break
+        return view
+
+    async def _reload_now(self) -> CatalogView:
+        """As `reload`, but raises GatewayFault where that goes on with what is in memory."""
+        view = await self.reload()
+        if not self._readable:
+            raise GatewayFault.unavailable("The catalogue")
         return view
 
     async def _check(self) -> None:
@@ -159,9 +176,10 @@ class Catalog:
                 raise
             code = error.code if isinstance(error, HeadgateError) else "timeout"
             self._log.warning("catalog.unreadable", code=code)
-            heads, health, complete = old.heads, old.health, False
+            heads, health, self._readable = old.heads, old.health, False
         else:
-            complete = True
+            self._readable = True
+        complete = self._readable
         complete &= await self._load(heads)
         self._view = self._build(heads, health)
         self._check_at_s = self._clock.monotonic() + self._next_check_s(complete=complete)
