@@ -5,14 +5,16 @@ import pytest
 from headgate.domain.circuit import CircuitPolicy
 from headgate.domain.errors import (
     CODES,
+    CannotCarry,
     GatewayFault,
     HeadgateError,
+    NotFound,
     ProviderBusy,
     ProviderFailed,
     ProviderRefused,
     ProviderRejected,
 )
-from headgate.services.circuits import Circuits
+from headgate.services.circuits import Circuits, circuit_name
 from headgate.testing.memory import ManualClock, MemoryLog
 
 POLICY = CircuitPolicy(failures=2, open_s=5, max_open_s=30)
@@ -79,3 +81,64 @@ def test_others_neither_count_nor_reset_the_count(error: HeadgateError) -> None:
     assert board.circuits.allows("alpha")
     board.fail(error=ProviderRefused("x"), times=1)
     assert not board.circuits.allows("alpha")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CannotCarry.field("n", "x"),
+        NotFound("x", code="model_not_found"),
+        ProviderBusy("x"),
+        GatewayFault("x"),
+    ],
+    ids=lambda error: error.code,
+)
+def test_a_half_open_call_that_tells_nothing_lets_the_next_one_out(
+    error: HeadgateError,
+) -> None:
+    board = Board()
+    board.fail()
+    board.clock.advance(5)
+    assert board.circuits.allows("alpha")
+    board.circuits.failed("alpha", error)
+    assert [board.circuits.allows("alpha") for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize("code", sorted(ProviderRejected.codes))
+def test_a_provider_that_has_read_the_request_is_well(code: str) -> None:
+    board = Board()
+    board.fail()
+    board.clock.advance(5)
+    assert board.circuits.allows("alpha")
+    board.circuits.failed("alpha", ProviderRejected("x", code=code))
+    assert all(board.circuits.allows("alpha") for _ in range(3))
+    assert board.log.named("circuit.closed")
+
+
+@pytest.mark.parametrize("error", [ProviderRejected("x"), ProviderBusy("x")], ids=["rejected", "limited"])
+def test_an_answer_to_a_call_from_before_does_not_shorten_the_pause(error: HeadgateError) -> None:
+    board = Board()
+    board.fail()
+    board.circuits.failed("alpha", error)
+    assert not board.circuits.allows("alpha")
+
+
+def test_looking_does_not_take_the_place_of_the_one_call() -> None:
+    board = Board()
+    assert board.circuits.would_allow("alpha")
+    board.fail()
+    assert not board.circuits.would_allow("alpha")
+    board.clock.advance(5)
+    assert [board.circuits.would_allow("alpha") for _ in range(2)] == [True, True]
+    assert board.circuits.allows("alpha")
+    assert not board.circuits.would_allow("alpha")
+
+
+def test_circuits_are_apart_by_provider_modality_and_key() -> None:
+    names = [
+        circuit_name("alpha"),
+        circuit_name("beta"),
+        circuit_name("alpha", modality="embedding"),
+        circuit_name("alpha", key="con_1"),
+    ]
+    assert len(set(names)) == 4

@@ -297,6 +297,14 @@ def test_without_fallbacks_only_the_first_is_tried_and_the_rest_say_why() -> Non
     assert set(rejections("openai/gpt-5", allow_fallbacks=False)) == {GPT_OR.id, GPT_RQ.id}
 
 
+def test_without_fallbacks_all_providers_that_were_ordered_are_tried_and_no_other() -> None:
+    only = {"order": ("requesty", "openrouter"), "allow_fallbacks": False}
+    assert wished("openai/gpt-5", **only) == [GPT_RQ.id, GPT_OR.id]
+    assert set(rejections("openai/gpt-5", **only)) == {GPT.id}
+    with pytest.raises(NoRoute):
+        wished("openai/gpt-5", order=("gemini",), allow_fallbacks=False)
+
+
 def test_providers_are_tried_in_the_order_asked_for() -> None:
     assert wished("openai/gpt-5", order=("requesty", "openrouter")) == [GPT_RQ.id, GPT_OR.id, GPT.id]
 

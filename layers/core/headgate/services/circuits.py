@@ -1,5 +1,7 @@
 """One circuit per provider, modality and key, fed by real traffic; kept in the process."""
 
+from dataclasses import replace
+
 from headgate.domain.circuit import Circuit, CircuitPolicy
 from headgate.domain.errors import HeadgateError
 from headgate.ports import Clock, Log
@@ -14,6 +16,13 @@ _OPENING = frozenset(
         "provider_insufficient_funds",
     }
 )
+_READ = frozenset({"provider_rejected", "content_filtered", "context_too_long"})
+"""Who says this has taken the key and read the request: nothing is wrong with the provider."""
+
+
+def circuit_name(provider: str, *, modality: str = "text", key: str = "platform") -> str:
+    """One per provider, modality and key: embeddings may work while chats fail, one key while another."""
+    return f"{provider}/{modality}/{key}"
 
 
 class Circuits:
@@ -25,6 +34,11 @@ class Circuits:
         self._log = log
         self._policy = policy or CircuitPolicy()
         self._circuits: dict[str, Circuit] = {}
+
+    def would_allow(self, name: str) -> bool:
+        """What `allows` would say now, without taking the place of a half-open circuit's one call."""
+        circuit = self._circuits.get(name)
+        return circuit is None or circuit.allows(self._clock.monotonic())
 
     def allows(self, name: str) -> bool:
         """Whether a call may go out; a half-open circuit lets one through and notes it."""
@@ -42,8 +56,11 @@ class Circuits:
             self._log.info("circuit.closed", circuit=name)
 
     def failed(self, name: str, error: HeadgateError) -> None:
-        """Counts a failure which speaks against the provider; others change nothing."""
+        """Counts a failure which speaks against the provider. Others neither count nor reset the count; but
+        where a half-open circuit's one call ends in one, the next may go out, else it would be closed for as
+        long as that call could have taken. A provider that has read the request is well."""
         if error.code not in _OPENING:
+            self._release(name, well=error.code in _READ)
             return
         now_s = self._clock.monotonic()
         old = self._circuits.get(name, Circuit())
@@ -51,3 +68,12 @@ class Circuits:
         self._circuits[name] = new
         if new.openings > old.openings:
             self._log.warning("circuit.opened", circuit=name, code=error.code, openings=new.openings)
+
+    def _release(self, name: str, *, well: bool) -> None:
+        circuit = self._circuits.get(name)
+        if circuit is None or circuit.state(self._clock.monotonic()) != "half_open":
+            return
+        if well:
+            self.succeeded(name)
+        else:
+            self._circuits[name] = replace(circuit, probing_until_s=0.0)

@@ -10,10 +10,13 @@ from headgate.domain.generation import Usage, cost_of
 from headgate.services.catalog import Catalog
 from headgate.services.chat import ChatService
 from headgate.services.chat_records import ChatAsk, denied_name, estimated_tokens, may_use
+from headgate.services.circuits import circuit_name
 from headgate.services.route import Candidate, Considered
 
 _USUAL_OUTPUT_TOKENS = 1_000
 """Of an answer whose length nobody bounded, for the estimate."""
+
+_LEFT_ALONE = "tried last: its circuit is open, as it failed just now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,7 @@ class Explained:
 
 
 class Explainer:
-    """Answers from the catalogue alone."""
+    """Answers from the catalogue, and from how this process has fared with the providers."""
 
     def __init__(self, chat: ChatService, catalog: Catalog) -> None:
         self._chat = chat
@@ -42,7 +45,8 @@ class Explainer:
         Raises NotFound when nothing has that name.
         """
         considered = _within_key(caller, await self._chat.considered(ask), ask.model)
-        considered.sort(key=lambda each: not each.kept)
+        considered = [self._left_alone(each, ask) for each in considered]
+        considered.sort(key=lambda each: (not each.kept, _LEFT_ALONE in each.reasons))
         view = await self._catalog.view()
         rows = []
         for each in considered:
@@ -58,6 +62,14 @@ class Explainer:
                 )
             )
         return rows
+
+    def _left_alone(self, each: Considered, ask: ChatAsk) -> Considered:
+        """As this process knows it: another may have fared better with that provider."""
+        modality = "embedding" if ask.operation == "embeddings" else "text"
+        name = circuit_name(each.candidate.provider, modality=modality)
+        if not each.kept or self._chat.circuits.would_allow(name):
+            return each
+        return replace(each, reasons=(*each.reasons, _LEFT_ALONE))
 
 
 def _within_key(caller: Caller, considered: list[Considered], model: str | None) -> list[Considered]:

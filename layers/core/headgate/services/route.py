@@ -51,7 +51,9 @@ class Wish:
     strategy: `order` (as named, then healthy and cheap first), `cheapest`, `fastest`. order: these providers
     first. only, ignore: providers to keep to, to leave out. max_input_price, max_output_price: USD per
     million tokens; an unknown price is too dear. allow_fallbacks: others may take over from what was named
-    first. parameters: request fields that must be supported, where a provider tells what it supports.
+    first, or from the providers of `order` where there are any, as OpenRouter has it
+    (https://openrouter.ai/docs/features/provider-routing, 2026-11-21). parameters: request fields that must
+    be supported, where a provider tells what it supports.
     """
 
     strategy: str = "order"
@@ -112,13 +114,15 @@ def consider(routing: Routing, model: str, wish: Wish) -> list[Considered]:
     ]
     kept = [each for each in verdicts if each.kept]
     rejected = [each for each in verdicts if not each.kept]
-    if not wish.allow_fallbacks:
-        spare = [
-            replace(each, kept=False, reasons=("a fallback, and allow_fallbacks is false",))
-            for each in kept[1:]
-        ]
-        kept, rejected = kept[:1], [*spare, *rejected]
-    return [*kept, *rejected]
+    if wish.allow_fallbacks:
+        return [*kept, *rejected]
+    first = [each for each in kept if each.candidate.provider in wish.order] if wish.order else kept[:1]
+    spare = [
+        replace(each, kept=False, reasons=("a fallback, and allow_fallbacks is false",))
+        for each in kept
+        if each not in first
+    ]
+    return [*first, *spare, *rejected]
 
 
 def considered_json(each: Considered) -> dict[str, object]:
