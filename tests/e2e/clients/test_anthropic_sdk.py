@@ -11,7 +11,7 @@ from anthropic.types import MessageParam, ToolParam
 
 from tests.e2e.clients import wires
 from tests.e2e.clients.polyglot import COUNTED, PROVIDERS, SAYS, SCENES, SIGNATURE, WEATHERS, Polyglot
-from tests.integration.local_gateway import Gateway
+from tests.integration.local_gateway import Gateway, wait_for
 
 pytestmark = pytest.mark.xdist_group("clients-anthropic")
 ASKED: list[MessageParam] = [{"role": "user", "content": "Is it open?"}]
@@ -243,6 +243,29 @@ def test_the_mock_answers_messages_too(client: Anthropic) -> None:
         final = stream.get_final_message()
     assert stream.get_final_text()
     assert final.usage.output_tokens > 0
+
+
+# -- models -------------------------------------------------------------------------------------------------
+
+
+def test_models_are_listed_page_by_page_and_found_by_their_ids(client: Anthropic, gateway: Gateway) -> None:
+    wanted = {f"{slug}/{name}" for slug in PROVIDERS for name in SCENES}
+    wait_for(lambda: wanted <= {each.id for each in client.models.list(limit=1000).data}, 10, gateway)
+    whole = client.models.list(limit=1000)
+    assert whole.has_more is False
+    paged = list(client.models.list(limit=3))
+    assert [each.id for each in paged] == [each.id for each in whole.data]
+    before = list(client.models.list(limit=3, before_id=whole.data[-1].id))
+    assert sorted(each.id for each in before) == sorted(each.id for each in whole.data[:-1])
+    for listed in paged[:3]:
+        assert client.models.retrieve(listed.id) == listed
+    assert all((each.type, bool(each.display_name)) == ("model", True) for each in paged)
+    assert {each.created_at.year for each in paged if each.id.startswith("anthropic/")} == {2026}
+
+
+def test_a_model_that_is_not_there_is_not_found(client: Anthropic) -> None:
+    with pytest.raises(anthropic.NotFoundError):
+        client.models.retrieve("anthropic/none")
 
 
 # -- errors -------------------------------------------------------------------------------------------------

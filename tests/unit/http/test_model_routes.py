@@ -253,7 +253,7 @@ async def test_metadata_covers_the_providers_asked_for() -> None:
         ("?modality=image", []),
         ("?modality=text", [FULL.id, BARE.id]),
         ("?capability=tools&capability=vision", [FULL.id]),
-        ("?capability=tools&capability=flying", []),
+        ("?capability=tools&capability=web_search", []),
         ("?q=maker+big", [FULL.id]),
         ("?q=maker%20BIG", [FULL.id]),
         ("?q=", [FULL.id, BARE.id]),
@@ -301,6 +301,9 @@ async def test_google_means_gemini() -> None:
         ("q=a&q=b", ["q"]),
         ("cursor=nonsense", ["cursor"]),
         ("nonsense=1", ["nonsense"]),
+        ("provider=bogus", ["provider"]),
+        ("provider=alpha,bogus", ["provider"]),
+        ("capability=flying", ["capability"]),
         ("sort=x&limit=x&vision=x", ["vision", "limit", "sort"]),
     ],
 )
@@ -308,6 +311,23 @@ async def test_a_parameter_that_makes_no_sense_is_named(query: str, fields: list
     answer = await (await gate_with()).get(f"/v2/models?{query}")
     assert answer.status_code == 422
     assert [each["field"] for each in answer.json()["errors"]] == fields
+
+
+async def test_a_provider_that_nobody_knows_is_answered_with_those_that_come_close() -> None:
+    gate = await gate_with()
+    body = (await gate.get("/v2/models?provider=opnrouter")).json()
+    assert body["suggestions"][0] == "openrouter"
+    assert "openrouter" in body["errors"][0]["message"]
+    assert (await gate.get("/v2/models?provider=zzz")).json()["suggestions"] == []
+
+
+@pytest.mark.parametrize("query", ["provider=anthropic", "provider=lmstudio", "capability=own_thing"])
+async def test_what_is_known_but_not_there_is_an_empty_list_and_what_a_list_names_is_known(
+    query: str,
+) -> None:
+    odd = model("alpha/odd", capabilities=frozenset({"own_thing"}))
+    found = await ids(await gate_with(odd, BARE), f"?{query}")
+    assert found == ([odd.id] if "own_thing" in query else [])
 
 
 async def test_pages_follow_their_cursor_over_a_change() -> None:
@@ -627,3 +647,100 @@ async def test_a_bare_name_is_found_where_only_one_model_has_it(path: str) -> No
     assert "could be any of several" in several.text
     assert "maker/small" in several.text
     assert "other/small" in several.text
+
+
+# -- as Anthropic's clients list ---------------------------------------------------------------------------
+
+ANTHROPIC = {"anthropic-version": "2023-06-01"}
+AGED = [model(f"alpha/m{n}", created_at=datetime(2026, 1, n, tzinfo=UTC)) for n in range(1, 6)]
+
+
+async def test_anthropics_clients_get_a_model_as_they_know_it() -> None:
+    gate = await gate_with()
+    answer = await gate.get(f"/v1/models/{FULL.id}", headers=ANTHROPIC)
+    assert answer.json() == {
+        "type": "model",
+        "id": FULL.id,
+        "display_name": "Maker: Big",
+        "created_at": "2024-07-18T00:00:00Z",
+        "lifecycle": "active",
+        "deprecated_at": None,
+        "retires_at": None,
+        "max_input_tokens": 128_000,
+        "max_tokens": 16_384,
+        "capabilities": None,
+        "line": None,
+    }
+    listed = (await gate.get("/v1/models", headers=ANTHROPIC)).json()
+    assert listed["data"][0] == answer.json()
+    assert listed["data"][1]["created_at"] == "1970-01-01T00:00:00Z"
+    assert (listed["has_more"], listed["first_id"], listed["last_id"]) == (False, FULL.id, BARE.id)
+
+
+@pytest.mark.parametrize("path", ["/v1/models", f"/v1/models/{FULL.id}"])
+async def test_caches_keep_the_two_shapes_apart(path: str) -> None:
+    gate = await gate_with()
+    for headers in ({}, ANTHROPIC, {}):
+        answer = await gate.get(path, headers=headers)
+        assert "anthropic-version" in answer.headers["vary"].lower().split(", ")
+        assert ("object" in answer.json()) is (not headers)
+    openais = await gate.get("/v1/models")
+    stale = {"if-none-match": openais.headers["etag"]}
+    assert (await gate.get("/v1/models", headers=stale)).status_code == 304
+    assert (await gate.get("/v1/models", headers=stale | ANTHROPIC)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "found", "more"),
+    [
+        ("", "54321", False),
+        ("?limit=2", "54", True),
+        ("?limit=2&after_id=alpha/m4", "32", True),
+        ("?limit=2&after_id=alpha/m3", "21", False),
+        ("?after_id=alpha/m1", "", False),
+        ("?limit=2&before_id=alpha/m1", "32", True),
+        ("?limit=2&before_id=alpha/m3", "54", False),
+        ("?limit=2&before_id=alpha/m4", "5", False),
+        ("?before_id=alpha/m5", "", False),
+        ("?lifecycle=retired", "", False),
+        ("?lifecycle[]=active&lifecycle[]=retired", "54321", False),
+    ],
+)
+async def test_anthropics_pages_begin_after_or_end_before_a_model(query: str, found: str, more: bool) -> None:
+    gate = await gate_with(*AGED)
+    page = (await gate.get(f"/v1/models{query}", headers=ANTHROPIC)).json()
+    assert "".join(each["id"][-1] for each in page["data"]) == found
+    assert page["has_more"] is more
+    ends = (page["data"][0]["id"], page["data"][-1]["id"]) if found else (None, None)
+    assert (page["first_id"], page["last_id"]) == ends
+
+
+async def test_a_model_past_its_end_is_retired_and_listed_to_who_asks_for_those() -> None:
+    ended = model("alpha/ended", expires_at=START - DAY)
+    ending = model("alpha/ending", expires_at=START + DAY)
+    gate = await gate_with(ended, ending)
+    (shown,) = (await gate.get("/v1/models", headers=ANTHROPIC)).json()["data"]
+    assert (shown["id"], shown["lifecycle"], shown["retires_at"]) == (
+        "alpha/ending",
+        "deprecated",
+        "2026-11-21T09:00:00Z",
+    )
+    (shown,) = (await gate.get("/v1/models?lifecycle=retired", headers=ANTHROPIC)).json()["data"]
+    assert (shown["id"], shown["lifecycle"]) == ("alpha/ended", "retired")
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=x", "limit"),
+        ("after_id=alpha/none", "after_id"),
+        ("before_id=alpha/none", "before_id"),
+        ("after_id=alpha/m1&before_id=alpha/m2", "before_id"),
+        ("lifecycle=lively", "lifecycle"),
+    ],
+)
+async def test_a_page_that_makes_no_sense_is_400_and_named(query: str, field: str) -> None:
+    answer = await (await gate_with(*AGED)).get(f"/v1/models?{query}", headers=ANTHROPIC)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)

@@ -22,6 +22,16 @@ class Modality(StrEnum):
     RERANK = "rerank"
 
 
+CAPABILITIES = frozenset(
+    (
+        *("streaming", "tools", "structured_output", "json_mode", "reasoning", "prompt_caching", "logprobs"),
+        *("vision", "audio_input", "video_input", "file_input", "pdf_input", "image_output", "audio_output"),
+        *("web_search", "code_execution", "computer_use", "citations"),
+    )
+)
+"""By which models are found, whether or not any now has them; providers' lists may name others."""
+
+
 class ModelStatus(StrEnum):
     AVAILABLE = "available"
     LIMITED = "limited"

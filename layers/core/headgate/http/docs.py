@@ -68,10 +68,33 @@ _PAGE_PARAMETERS = [
     _query("cursor", STRING, "From `next_cursor`."),
 ]
 
-V1_MODELS: dict[str, Any] = {
-    "responses": {**answers(ref("OpenAIModelList"), error="OpenAIError"), **_NOT_MODIFIED},
+_ANTHROPIC_VERSION = {
+    "name": "anthropic-version",
+    "in": "header",
+    "required": False,
+    "schema": STRING,
+    "description": "Anthropic's clients send it, and are answered in Anthropic's shape.",
 }
-V1_MODEL: dict[str, Any] = {"responses": answers(ref("OpenAIModel"), error="OpenAIError")}
+_WITH_VERSION = "Only with `anthropic-version`: "
+V1_MODELS: dict[str, Any] = {
+    "responses": {
+        **answers({"anyOf": [ref("OpenAIModelList"), ref("AnthropicModelList")]}, error="OpenAIError"),
+        **_NOT_MODIFIED,
+    },
+    "openapi_extra": {
+        "parameters": [
+            _ANTHROPIC_VERSION,
+            _query("limit", INTEGER, f"{_WITH_VERSION}models on a page, 20 if absent."),
+            _query("after_id", STRING, f"{_WITH_VERSION}the page after this model."),
+            _query("before_id", STRING, f"{_WITH_VERSION}the page before this model."),
+            _query("lifecycle", STRINGS, f"{_WITH_VERSION}active, deprecated, retired."),
+        ]
+    },
+}
+V1_MODEL: dict[str, Any] = {
+    "responses": answers({"anyOf": [ref("OpenAIModel"), ref("AnthropicModel")]}, error="OpenAIError"),
+    "openapi_extra": {"parameters": [_ANTHROPIC_VERSION]},
+}
 V1_ENDPOINTS: dict[str, Any] = {"responses": answers(obj({"data": OPEN}), error="OpenAIError")}
 V2_MODELS: dict[str, Any] = {
     "responses": {**answers(ref("ModelsResponse")), **_NOT_MODIFIED},

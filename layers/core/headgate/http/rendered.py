@@ -24,9 +24,9 @@ class Rendered:
     def size(self) -> int:
         return len(self.plain) + len(self.gzipped or b"")
 
-    def response(self, *, if_none_match: str | None, gzip_ok: bool) -> Response:
+    def response(self, *, if_none_match: str | None, gzip_ok: bool, vary: str = VARY) -> Response:
         """304 when the client has it, else the bytes as it takes them."""
-        headers = {"cache-control": CACHE_CONTROL, "vary": VARY, "etag": self.etag}
+        headers = {"cache-control": CACHE_CONTROL, "vary": vary, "etag": self.etag}
         if if_none_match is not None and matches(if_none_match, self.etag):
             return Response(status_code=304, headers=headers)
         headers["content-type"] = "application/json"

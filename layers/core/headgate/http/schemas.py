@@ -112,6 +112,21 @@ _OPENAI_MODEL = obj(
         "expiration_date": nullable("string"),
     }
 )
+_ANTHROPIC_MODEL = obj(
+    {
+        "type": {"const": "model"},
+        "id": STRING,
+        "display_name": STRING,
+        "created_at": TIME,
+        "lifecycle": enum(["active", "deprecated", "retired"]),
+        "deprecated_at": NULL_TIME,
+        "retires_at": NULL_TIME,
+        "max_input_tokens": nullable("integer"),
+        "max_tokens": nullable("integer"),
+        "capabilities": {"type": "null"},
+        "line": {"type": "null"},
+    }
+)
 _USAGE = obj(
     {
         "input_tokens": nullable("integer"),
@@ -261,6 +276,15 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "OpenAIModel": _OPENAI_MODEL,
     "OpenAIModelList": obj({"object": {"const": "list"}, "data": array(ref("OpenAIModel"))}),
+    "AnthropicModel": _ANTHROPIC_MODEL,
+    "AnthropicModelList": obj(
+        {
+            "data": array(ref("AnthropicModel")),
+            "has_more": BOOLEAN,
+            "first_id": nullable("string"),
+            "last_id": nullable("string"),
+        }
+    ),
     "Usage": _USAGE,
     "Generation": _GENERATION,
     "GenerationList": obj({"data": array(ref("Generation")), "next_cursor": nullable("string")}),

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 
 from headgate.domain.catalog import Modality, ModelInfo
 from headgate.providers.base import ProviderSpec
-from headgate.providers.registry import ProviderRegistry
+from headgate.providers.registry import ALIASES, ProviderRegistry
 from headgate.services.catalog import CatalogView
 
 _UNITS = {
@@ -40,6 +41,15 @@ class ProviderDirectory:
         if self._names is None:
             self._names = {spec.slug: spec.name for spec in self._registry.list()}
         return self._names
+
+    def has(self, name: str) -> bool:
+        """Whether this is a provider's slug or another name of it, configured or not."""
+        return self._registry.has(name)
+
+    def close_to(self, name: str) -> list[str]:
+        """Up to three names that come closest, best first."""
+        known = [*self._registry.known_slugs(), *ALIASES]
+        return get_close_matches(name.lower()[:100], known, n=3, cutoff=0.5)
 
     def cards(self, view: CatalogView, modality: Modality | None = None) -> list[ProviderCard]:
         """Providers by slug; those that can make `modality`, where one is given."""

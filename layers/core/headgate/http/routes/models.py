@@ -9,10 +9,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from headgate.domain.callers import Scope
-from headgate.domain.catalog import ModelInfo, rfc3339
-from headgate.domain.errors import AccessDenied
+from headgate.domain.catalog import CAPABILITIES, ModelInfo, rfc3339
+from headgate.domain.errors import AccessDenied, FieldError, InvalidRequest
 from headgate.http import docs
 from headgate.http.access import caller_of_request, scoped
+from headgate.http.anthropic_models import VERSION_HEADER, anthropic_model_json, page_json, read_page
 from headgate.http.context import Services, services_of
 from headgate.http.model_json import endpoint_json, model_json, openai_model_json
 from headgate.http.model_query import read_query
@@ -33,21 +34,36 @@ from headgate.services.route import not_found
 
 router = APIRouter(tags=["catalogue"])
 FORCE_WAIT_S = 20.0
+V1_VARY = f"{VARY}, Anthropic-Version"
 
 
 @router.get("/v1/models", **docs.V1_MODELS)
 @scoped(Scope.MODELS_READ)
 async def list_openai_models(request: Request) -> Response:
-    """Every model, as OpenAI's clients and OpenRouter's read them."""
+    """Every model, as OpenAI's clients and OpenRouter's read them, or page by page as Anthropic's do."""
     services = services_of(request)
     view = await services.catalog.view()
+    if VERSION_HEADER in request.headers:
+        return _respond(request, _anthropic_page(request, view), vary=V1_VARY)
     key = ("v1", view.versions, view.hour)
     entry = _cache(request).get(key)
     if entry is None:
         body = {"object": "list", "data": [openai_model_json(model) for model in view.models]}
         entry = rendered(orjson.dumps(body), weak_etag("v1", view.versions, str(view.hour)))
         _cache(request).put(key, entry)
-    return _respond(request, entry)
+    return _respond(request, entry, vary=V1_VARY)
+
+
+def _anthropic_page(request: Request, view: CatalogView) -> Rendered:
+    page = read_page(request.query_params)
+    key = ("v1-anthropic", view.versions, view.hour, page)
+    entry = _cache(request).get(key)
+    if entry is None:
+        body = page_json(view.models, page, services_of(request).clock.now())
+        etag = weak_etag("v1-anthropic", view.versions, str(view.hour), page.text())
+        entry = rendered(orjson.dumps(body), etag)
+        _cache(request).put(key, entry)
+    return entry
 
 
 @router.get("/v1/models/{model_id:path}/endpoints", **docs.V1_ENDPOINTS)
@@ -70,9 +86,12 @@ async def list_endpoints(request: Request, model_id: str) -> Response:
 @router.get("/v1/models/{model_id:path}", **docs.V1_MODEL)
 @scoped(Scope.MODELS_READ)
 async def get_openai_model(request: Request, model_id: str) -> Response:
-    """One model, as OpenAI's clients read it."""
-    view = await services_of(request).catalog.view()
-    return _json(openai_model_json(find_model(view, model_id)))
+    """One model, as OpenAI's clients read it, or Anthropic's."""
+    services = services_of(request)
+    model = find_model(await services.catalog.view(), model_id)
+    if VERSION_HEADER in request.headers:
+        return _json(anthropic_model_json(model, services.clock.now()), vary=V1_VARY)
+    return _json(openai_model_json(model), vary=V1_VARY)
 
 
 @router.get("/v2/models", **docs.V2_MODELS)
@@ -93,8 +112,9 @@ async def list_models(request: Request) -> Response:
     query, force = read_query(query_string, camel=camel)
     if force and not caller_of_request(request).is_admin:
         raise AccessDenied("Only administrators may force a refresh.")
+    query = _with_slugs(services, query)
     view = await (catalog.refresh(wait_s=FORCE_WAIT_S) if force else catalog.view())
-    query = _with_slugs(query)
+    _check_capabilities(query, view)
     if query.available and bound_to is not None:
         query = replace(query, allowed=frozenset(bound_to))
     page = await services.models.page(query, view=view)
@@ -109,10 +129,27 @@ async def list_models(request: Request) -> Response:
     return _respond(request, entry)
 
 
-def _with_slugs(query: ModelQuery) -> ModelQuery:
-    """Providers by their aliases' real names."""
-    slugs = frozenset(canonical_slug(name) or name for name in query.providers)
-    return replace(query, providers=slugs)
+def _with_slugs(services: Services, query: ModelQuery) -> ModelQuery:
+    """Providers by their aliases' real names. Raises InvalidRequest for a name that no provider has."""
+    for name in sorted(query.providers):
+        if not services.providers.has(name):
+            close = services.providers.close_to(name)
+            hint = f"Did you mean {', '.join(close)}?" if close else "GET /v2/providers lists them."
+            wrong = FieldError("provider", f"{name[:50]} is no provider this gateway knows. {hint}")
+            raise InvalidRequest(
+                f"{wrong.field}: {wrong.message}", errors=(wrong,), members={"suggestions": close}
+            )
+    return replace(query, providers=frozenset(map(canonical_slug, query.providers)))
+
+
+def _check_capabilities(query: ModelQuery, view: CatalogView) -> None:
+    """Raises InvalidRequest for one that neither our code nor any list knows."""
+    unknown = query.capabilities - CAPABILITIES
+    if unknown:
+        listed = frozenset[str]().union(*(model.capabilities for model in view.models))
+        for name in sorted(unknown - listed):
+            known = ", ".join(sorted(CAPABILITIES | listed))
+            raise InvalidRequest.of_field("capability", f"{name[:50]} is none of {known[:2000]}.")
 
 
 @router.get("/v2/models/{model_id:path}", **docs.V2_MODEL)
@@ -237,14 +274,15 @@ def _cache(request: Request) -> RenderCache:
     return cache
 
 
-def _respond(request: Request, entry: Rendered) -> Response:
+def _respond(request: Request, entry: Rendered, *, vary: str = VARY) -> Response:
     headers = request.headers
     return entry.response(
         if_none_match=headers.get("if-none-match"),
         gzip_ok=accepts_gzip(headers.get("accept-encoding", "")),
+        vary=vary,
     )
 
 
-def _json(body: Any) -> Response:
-    headers = {"cache-control": CACHE_CONTROL, "vary": VARY}
+def _json(body: Any, *, vary: str = VARY) -> Response:
+    headers = {"cache-control": CACHE_CONTROL, "vary": vary}
     return Response(orjson.dumps(body), media_type="application/json", headers=headers)
