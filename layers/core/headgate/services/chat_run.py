@@ -1,0 +1,352 @@
+"""One chat completion, whole or streamed: route, record, call, fail over, settle.
+
+The record is written before a provider is called and once more before the last byte leaves, so that a crash
+anywhere in between leaves a `running` record behind, never nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from headgate.domain.admission import Admission, Counter
+from headgate.domain.callers import Caller
+from headgate.domain.errors import GatewayFault, HeadgateError, ProviderFailed
+from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
+from headgate.domain.ids import new_id
+from headgate.providers.base import ChatAnswer, ChatCall, ChatOutcome, StreamEvent
+from headgate.providers.bound import BoundProvider
+from headgate.services.chat_records import (
+    ChatAsk,
+    estimated_tokens,
+    finished_record,
+    price_usd,
+    request_counter,
+    running_record,
+    with_usage,
+    within_key,
+)
+from headgate.services.chat_source import Source
+from headgate.services.route import Candidate, not_found
+
+if TYPE_CHECKING:
+    from headgate.services.chat import ChatService
+
+StageTimer = Callable[[str, float], None]
+
+
+class ChatRun:
+    """One generation from start to settlement. Used once, by one task."""
+
+    def __init__(
+        self, service: "ChatService", caller: Caller, ask: ChatAsk, timer: StageTimer | None
+    ) -> None:
+        self._service = service
+        self._caller = caller
+        self._ask = ask
+        self._timer = timer or (lambda _stage, _duration_s: None)
+        self._started_s = service.clock.monotonic()
+        limit_s = min(
+            ask.deadline_s or service.settings.request_timeout_s, service.settings.request_timeout_s
+        )
+        self._deadline_s = self._started_s + limit_s
+        self._candidates: list[Candidate] = []
+        self._record: GenerationRecord | None = None
+        self._source: Source | None = None
+        self._settled = False
+        self.id = new_id("gen")
+        self.served: Candidate | None = None
+        self.call: ChatCall | None = None
+        self.estimated = False
+        self.attempts: list[Attempt] = []
+
+    @property
+    def record(self) -> GenerationRecord:
+        """The record as last written. Raises GatewayFault before `prepare`."""
+        if self._record is None:
+            raise GatewayFault("The run has not begun.")
+        return self._record
+
+    @property
+    def recorded(self) -> bool:
+        """Whether there is a record of this run to look up by its id."""
+        return self._record is not None
+
+    @property
+    def attempt_count(self) -> int:
+        """Calls to providers so far, one that is still streaming included."""
+        return len(self.attempts) + (self._source is not None and not self._settled)
+
+    # -- before ---------------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Finds candidates and writes the record, if any. Raises before anything is called or charged."""
+        service, clock = self._service, self._service.clock
+        started_s = clock.monotonic()
+        self._candidates = within_key(self._caller, await service.candidates(self._ask), self._ask.model)
+        routed_s = clock.monotonic()
+        self._timer("route", routed_s - started_s)
+        await self._begin(request_counter(self._caller, clock.now()))
+        self._timer("record", clock.monotonic() - routed_s)
+
+    async def _begin(self, requests: Counter | None) -> None:
+        """Counting tokens generates nothing and costs nothing: it only counts as a request."""
+        service = self._service
+        if self._ask.operation == "count_tokens":
+            if requests is not None:
+                await service.generations.count([requests])
+            return
+        record = running_record(self.id, self._caller, self._ask, service.clock.now())
+        counters = () if requests is None else (requests,)
+        await service.generations.begin(record, Admission(counters=counters))
+        self._record = record
+
+    # -- whole ----------------------------------------------------------------------------------------------
+
+    async def answer(self) -> ChatAnswer:
+        """The whole answer, from the first candidate that gives one; settled before it returns.
+
+        Raises the last candidate's error, after the record says so.
+        """
+        try:
+            answer = await self._first_of(self._answer_of)
+        except HeadgateError as error:
+            await self._settle(GenerationStatus.FAILED, error=error)
+            raise self._helpful(error) from error
+        except asyncio.CancelledError:
+            await asyncio.shield(self._settle(GenerationStatus.CANCELLED))
+            raise
+        started_s = self._service.clock.monotonic()
+        await self._settle(GenerationStatus.SUCCEEDED, outcome=answer.outcome)
+        self._timer("settle", self._service.clock.monotonic() - started_s)
+        return answer
+
+    async def _answer_of(self, bound: BoundProvider, candidate: Candidate) -> ChatAnswer:
+        call = self._call(candidate)
+        if self._ask.operation == "count_tokens":
+            return await self._count_tokens(bound, call)
+        ask = bound.embed if self._ask.operation == "embeddings" else bound.chat
+        answer = await ask(
+            call,
+            self._price(candidate),
+            deadline_s=self._left_s(),
+            on_attempt=self.attempts.append,
+            retry=not self._candidates,
+        )
+        self._service.circuits.succeeded(self._circuit(candidate))
+        return answer
+
+    async def _count_tokens(self, bound: BoundProvider, call: ChatCall) -> ChatAnswer:
+        """`{"input_tokens": n}`; estimated, and said to be, where the provider can't count."""
+        count = await bound.count_tokens(call, deadline_s=self._left_s(), on_attempt=self.attempts.append)
+        self.estimated = count is None
+        if count is None:
+            count = estimated_tokens(call.body)
+        free = ChatOutcome(usage=Usage(cost_usd=Decimal(0)))
+        return ChatAnswer(body=b'{"input_tokens":%d}' % count, outcome=free)
+
+    # -- streamed -------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Returns once a candidate's first event is there. Raises the last candidate's error."""
+        try:
+            self._source = await self._first_of(self._source_of)
+        except HeadgateError as error:
+            await self._settle(GenerationStatus.FAILED, error=error)
+            raise self._helpful(error) from error
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Framed events for the client. What comes before the first content is held back with it, so that
+        another candidate can still take over. Settled before the last bytes.
+
+        Raises HeadgateError when it breaks; nothing that looks like an end was given then.
+        """
+        held: list[bytes] = []
+        content = False
+        while (source := self._source) is not None:
+            try:
+                events = await source.read()
+            except Exception as raised:  # noqa: BLE001 - as in `_first_of`
+                events = [StreamEvent(error=self._as_error(raised, source.candidate))]
+            error = next((event.error for event in events if event.error is not None), None)
+            produced = content or any(event.content for event in events)
+            held.extend(event.data for event in events if event.data and event.error is None)
+            if error is not None:
+                last = await self._take_over(source, error, sent=content)
+                if last is None:
+                    held.clear()
+                    continue
+                if produced and held:
+                    yield b"".join(held)  # what was produced is given, however the reads were cut
+                raise last
+            content = produced
+            if source.ended:
+                await source.finish()
+                self._service.circuits.succeeded(self._circuit(source.candidate))
+                await self._settle(GenerationStatus.SUCCEEDED, outcome=source.outcome)
+                self._source = None
+            if held and (content or source.ended):
+                yield b"".join(held)
+                held.clear()
+
+    async def _take_over(self, broken: Source, error: HeadgateError, *, sent: bool) -> HeadgateError | None:
+        """Lets the next candidate go on, if one may; else settles, and returns the error to raise."""
+        self._service.circuits.failed(self._circuit(broken.candidate), error)
+        await broken.close()
+        if not sent and error.failover and self._candidates:
+            try:
+                self._source = await self._first_of(self._source_of)
+                return None
+            except HeadgateError as last:
+                error = last
+        self._source = None
+        await self._settle(GenerationStatus.FAILED, error=error, outcome=broken.outcome)
+        return error
+
+    async def abandon(self) -> None:
+        """The client went away: stops the provider, and settles with what was produced."""
+        source, self._source = self._source, None
+        if source is not None:
+            await source.close()
+        outcome = None if source is None else with_usage(source.outcome, self._ask.body)
+        await self._settle(GenerationStatus.CANCELLED, outcome=outcome)
+
+    async def _source_of(self, bound: BoundProvider, candidate: Candidate) -> Source:
+        stream = await bound.open_chat_stream(
+            self._call(candidate),
+            self._price(candidate),
+            deadline_s=self._left_s(),
+            on_attempt=self.attempts.append,
+            retry=not self._candidates,
+        )
+        source = Source(stream, candidate)
+        await source.first()
+        return source
+
+    # -- shared ---------------------------------------------------------------------------------------------
+
+    async def _first_of[T](self, call: Callable[[BoundProvider, Candidate], Awaitable[T]]) -> T:
+        """What the first candidate that succeeds gives; candidates tried are used up."""
+        started_s = self._service.clock.monotonic()
+        try:
+            return await self._try_each(call)
+        finally:
+            self._timer("provider", self._service.clock.monotonic() - started_s)
+
+    async def _try_each[T](self, call: Callable[[BoundProvider, Candidate], Awaitable[T]]) -> T:
+        last: HeadgateError | None = None
+        while self._candidates:
+            candidate = self._next_candidate()
+            try:
+                bound = await self._bind(candidate)
+                result = await call(bound, candidate)
+            except Exception as raised:  # noqa: BLE001 - a provider's own code may raise anything
+                error = self._as_error(raised, candidate)
+                self._service.circuits.failed(self._circuit(candidate), error)
+                last = error
+                if not error.failover or self._service.clock.monotonic() >= self._deadline_s:
+                    raise error from None
+                continue
+            self.served = candidate
+            return result
+        raise last or ProviderFailed("No candidate is left.")
+
+    def _next_candidate(self) -> Candidate:
+        """The first whose circuit lets a call through; where none does, the first: better a try than none."""
+        circuits = self._service.circuits
+        for candidate in self._candidates:
+            if circuits.allows(self._circuit(candidate)):
+                self._candidates.remove(candidate)
+                return candidate
+        return self._candidates.pop(0)
+
+    def _circuit(self, candidate: Candidate) -> str:
+        """One per provider, modality and key: embeddings may work while chats fail, one key while another."""
+        modality = "embedding" if self._ask.operation == "embeddings" else "text"
+        return f"{candidate.provider}/{modality}/platform"
+
+    def _as_error(self, raised: Exception, candidate: Candidate) -> HeadgateError:
+        """A crash in a provider's own code is the gateway's fault, and settled like any other error."""
+        if isinstance(raised, HeadgateError):
+            return raised
+        self._service.log.error("provider.crashed", provider=candidate.provider, error=type(raised).__name__)
+        return GatewayFault("The provider's own code failed.", provider=candidate.provider)
+
+    def _helpful(self, error: HeadgateError) -> HeadgateError:
+        """A provider's «no such model» with the ids that come closest, as for one the catalogue refuses."""
+        view = self._service.catalog.peek()
+        if error.code != "model_not_found" or view is None or self._ask.model is None:
+            return error
+        helpful = not_found(view, self._ask.model, said=error.detail)
+        helpful.provider, helpful.provider_request_id = error.provider, error.provider_request_id
+        return helpful
+
+    async def _bind(self, candidate: Candidate) -> BoundProvider:
+        return await self._service.registry.get(candidate.provider)
+
+    def _call(self, candidate: Candidate) -> ChatCall:
+        self.call = ChatCall(
+            body=self._ask.body,
+            model=candidate.native_id,
+            stream=self._ask.stream,
+            include_usage=self._ask.include_usage,
+            dialect=self._ask.dialect,
+            headers=self._ask.headers,
+            info=candidate.info,
+        )
+        return self.call
+
+    def _price(self, candidate: Candidate) -> Callable[[Usage], Decimal | None]:
+        return lambda usage: price_usd(usage, candidate)
+
+    def _left_s(self) -> float:
+        return max(0.0, self._deadline_s - self._service.clock.monotonic())
+
+    async def _settle(
+        self,
+        status: GenerationStatus,
+        *,
+        outcome: ChatOutcome | None = None,
+        error: HeadgateError | None = None,
+    ) -> None:
+        """Writes the outcome, once. If the store can't be written the record stays `running`, and says so."""
+        if self._settled or self._record is None:
+            return
+        self._settled = True
+        self._record = finished_record(
+            self._record,
+            status,
+            at=self._service.clock.now(),
+            served=self.served,
+            outcome=outcome,
+            attempts=self.attempts,
+            error=error,
+            keep_output=self._ask.keep_output,
+        )
+        write = asyncio.create_task(self._write(self._record))
+        try:
+            await asyncio.shield(write)
+        except asyncio.CancelledError:
+            await write  # the client may leave at any moment; what was decided is written all the same
+            raise
+
+    async def _write(self, record: GenerationRecord) -> None:
+        try:
+            await self._service.generations.finish(record)
+        except HeadgateError as fault:
+            self._service.log.error("generation.unsettled", generation_id=record.id, code=fault.code)
+        self._log_outcome(record)
+
+    def _log_outcome(self, record: GenerationRecord) -> None:
+        usage = record.usage or Usage()
+        self._service.log.info(
+            "generation.finished",
+            generation_id=record.id,
+            status=record.status.value,
+            provider=record.provider,
+            model=record.model,
+            attempts=len(record.attempts),
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            code=record.error["code"] if record.error is not None else None,
+        )
