@@ -36,7 +36,7 @@ class Backing(Protocol):
         ...
 
     async def open(self, stack: Stack, secrets: Mapping[str, Mapping[str, str]]) -> None:
-        """Makes the stack's tables, and the platform's secrets (fields by slug)."""
+        """Makes the stack's tables and keys, and the platform's secrets (fields by slug)."""
         ...
 
     def environment(self) -> dict[str, str]:
@@ -53,7 +53,7 @@ class Backing(Protocol):
 
 
 class MotoBacking:
-    """Tables, streams and secrets in a moto process, reached as AWS is reached."""
+    """Tables, streams, keys and secrets in a moto process, reached as AWS is reached."""
 
     adapters: Adapters | None = None
 
@@ -68,6 +68,7 @@ class MotoBacking:
 
     def _fill(self, url: str, stack: Stack, secrets: Mapping[str, Mapping[str, str]]) -> None:
         resources.create_tables(resources.client("dynamodb", url), stack.tables)
+        resources.create_keys(resources.client("kms", url), stack.key_aliases)
         resources.put_secrets(resources.client("secretsmanager", url), _SECRET_PREFIX, secrets)
 
     def environment(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a deployment would have made before the first request: tables, and the platform's secrets."""
+"""What a deployment would have made before the first request: tables, keys, and the platform's secrets."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from dev.template import REGION, TableSpec
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 _KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM", "VIRTUAL_ENV", "PYTHONPATH")
@@ -56,6 +57,13 @@ def create_tables(dynamodb: "DynamoDBClient", tables: Iterable[TableSpec]) -> No
                 TableName=table.physical_name,
                 TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl_attribute},
             )
+
+
+def create_keys(kms: "KMSClient", aliases: Iterable[str]) -> None:
+    """A key of its own behind each alias."""
+    for alias in aliases:
+        key = kms.create_key()["KeyMetadata"]["KeyId"]
+        kms.create_alias(AliasName=alias, TargetKeyId=key)
 
 
 def put_secrets(

@@ -15,6 +15,9 @@ STACK = "headgate-local"
 
 _FUNCTION = "AWS::Serverless::Function"
 _TABLES = ("AWS::DynamoDB::Table", "AWS::Serverless::SimpleTable")
+_ALIAS = "AWS::KMS::Alias"
+_OWN_NAMES = {_FUNCTION: "FunctionName", "AWS::S3::Bucket": "BucketName", _ALIAS: "AliasName"}
+"""The property by which a resource may name itself; a table's is the rest's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +93,11 @@ class TableSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """What a template describes, once its parameters are known."""
+    """What a template describes, once its parameters are known. key_aliases: `alias/…`, one a KMS key."""
 
     functions: tuple[FunctionSpec, ...]
     tables: tuple[TableSpec, ...]
+    key_aliases: tuple[str, ...] = ()
 
     def function(self, name: str) -> FunctionSpec:
         """By folder, logical id, physical name or ARN, with or without a `:qualifier`. Raises KeyError."""
@@ -108,7 +112,11 @@ def read_stack(text: str, parameters: Mapping[str, str] | None = None) -> Stack:
     """The stack of a SAM template; `parameters` win over their defaults. Raises TemplateError."""
     template = read_yaml(text)
     reader = _Reader(template, parameters or {})
-    return Stack(functions=tuple(reader.functions()), tables=tuple(reader.tables()))
+    return Stack(
+        functions=tuple(reader.functions()),
+        tables=tuple(reader.tables()),
+        key_aliases=tuple(reader.key_aliases()),
+    )
 
 
 def physical_name(logical_id: str) -> str:
@@ -183,6 +191,10 @@ class _Reader:
             properties = self._scope.resolve(resource.get("Properties", {}))
             yield _table(logical_id, self._name(logical_id), properties)
 
+    def key_aliases(self) -> Iterator[str]:
+        for logical_id, _ in self._of_type(_ALIAS):
+            yield self._name(logical_id)
+
     def _of_type(self, *types: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for logical_id, resource in self._resources.items():
             if resource.get("Type") in types and self._exists(resource):
@@ -194,7 +206,7 @@ class _Reader:
 
     def _name(self, logical_id: str) -> str:
         resource = self._resources[logical_id]
-        key = {_FUNCTION: "FunctionName", "AWS::S3::Bucket": "BucketName"}.get(resource["Type"], "TableName")
+        key = _OWN_NAMES.get(resource["Type"], "TableName")
         given = resource.get("Properties", {}).get(key)
         name = NO_VALUE if given is None else self._scope.resolve(given)
         return physical_name(logical_id) if name is NO_VALUE else str(name)

@@ -15,6 +15,6 @@ def _stack() -> Stack:
 
 
 def create_table_request(logical_id: str, name: str) -> dict[str, Any]:
-    """What CreateTable takes for `CatalogTable`, `AccountsTable` or `GenerationsTable`, under this name."""
+    """What CreateTable takes for a table of the template (`LedgerTable`), under this name."""
     spec = next(table for table in _stack().tables if table.logical_id == logical_id)
     return {**spec.create, "TableName": name}

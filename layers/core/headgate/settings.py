@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Literal
 
 from headgate.domain.errors import GatewayFault
@@ -19,7 +20,10 @@ GENAI_PRICES_URL = (
 class Settings:
     """One function's configuration. Names of variables are in `from_environ`; times are seconds.
 
-    by_role: slugs of the providers that the function's own role is to be the key of.
+    by_role: slugs of the providers that the function's own role is to be the key of. kms_key_id: id, ARN or
+    alias of the key that connections' keys are sealed with. default_hold_tokens: answer tokens to hold
+    credits for where a request names no maximum. gateway_fee_percent: of the provider's price, charged where
+    the caller's own key pays. oidc_issuer None: no tokens are taken, only API keys.
     """
 
     function: str
@@ -27,6 +31,9 @@ class Settings:
     catalog_table: str = ""
     accounts_table: str = ""
     generations_table: str = ""
+    connections_table: str = ""
+    ledger_table: str = ""
+    kms_key_id: str = ""
     refresh_function: str = ""
     aws_endpoint_url: str | None = None
     aws_lambda_endpoint_url: str | None = None
@@ -55,6 +62,12 @@ class Settings:
     by_role: frozenset[str] = frozenset()
     default_providers: tuple[str, ...] = ("openrouter", "requesty")
     default_text_model: str | None = None
+    credits: Literal["off", "enforced"] = "off"
+    default_hold_tokens: int = 4_096
+    gateway_fee_percent: Decimal = Decimal(0)
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+    oidc_scopes_claim: str = "scope"
     models_dev_url: str = MODELS_DEV_URL
     genai_prices_url: str = GENAI_PRICES_URL
     provider_environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -77,6 +90,9 @@ def from_environ(function: str, environ: Mapping[str, str] | None = None) -> Set
         catalog_table=env.get("HEADGATE_CATALOG_TABLE", ""),
         accounts_table=env.get("HEADGATE_ACCOUNTS_TABLE", ""),
         generations_table=env.get("HEADGATE_GENERATIONS_TABLE", ""),
+        connections_table=env.get("HEADGATE_CONNECTIONS_TABLE", ""),
+        ledger_table=env.get("HEADGATE_LEDGER_TABLE", ""),
+        kms_key_id=env.get("HEADGATE_KMS_KEY", ""),
         refresh_function=env.get("HEADGATE_REFRESH_FUNCTION", ""),
         aws_endpoint_url=env.get("AWS_ENDPOINT_URL"),
         aws_lambda_endpoint_url=env.get("AWS_ENDPOINT_URL_LAMBDA") or env.get("AWS_ENDPOINT_URL"),
@@ -104,6 +120,12 @@ def from_environ(function: str, environ: Mapping[str, str] | None = None) -> Set
         by_role=frozenset(slug for slug, name in _ROLE_SWITCHES.items() if _flag(env, name)),
         default_providers=_words(env, "HEADGATE_DEFAULT_PROVIDERS") or ("openrouter", "requesty"),
         default_text_model=env.get("HEADGATE_DEFAULT_TEXT_MODEL") or None,
+        credits=_credits(env.get("HEADGATE_CREDITS", "")),
+        default_hold_tokens=int(_number(env, "HEADGATE_DEFAULT_HOLD_TOKENS", 4_096)),
+        gateway_fee_percent=_decimal(env, "HEADGATE_GATEWAY_FEE_PERCENT"),
+        oidc_issuer=env.get("HEADGATE_OIDC_ISSUER") or None,
+        oidc_audience=env.get("HEADGATE_OIDC_AUDIENCE") or None,
+        oidc_scopes_claim=env.get("HEADGATE_OIDC_SCOPES_CLAIM") or "scope",
         models_dev_url=env.get("HEADGATE_MODELS_DEV_URL", MODELS_DEV_URL).strip(),
         genai_prices_url=env.get("HEADGATE_GENAI_PRICES_URL", GENAI_PRICES_URL).strip(),
         provider_environ={k: v for k, v in env.items() if k.endswith(("_API_KEY", "_BASE_URL")) and v},
@@ -121,6 +143,26 @@ def _number(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= number < math.inf:
         raise GatewayFault(f"{name} must be a number from 0 up")
     return number
+
+
+def _decimal(env: Mapping[str, str], name: str) -> Decimal:
+    try:
+        number = Decimal(env.get(name, "").strip() or 0)
+    except InvalidOperation:
+        raise GatewayFault(f"{name} is not a number") from None
+    if not number.is_finite() or number < 0:
+        raise GatewayFault(f"{name} must be a number from 0 up")
+    return number
+
+
+def _credits(text: str) -> Literal["off", "enforced"]:
+    """Refused rather than guessed: a stack that means to charge must not serve for nothing."""
+    match text.strip().lower():
+        case "" | "off":
+            return "off"
+        case "enforced":
+            return "enforced"
+    raise GatewayFault("HEADGATE_CREDITS must be off or enforced")
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

@@ -7,12 +7,13 @@ import orjson
 from headgate import __version__
 from headgate.http.access import PUBLIC, access_of
 from headgate.http.app import create_api, routes_of
-from headgate.http.routes import accounts, generations, health, models
+from headgate.http.routes import accounts, connections, generations, health, models
 from headgate.http.schemas import SCHEMAS
 
 ROUTERS = {
     "models": models.router,
     "generations": generations.router,
+    "connections": connections.router,
     "accounts": accounts.router,
     "health": health.router,
 }

@@ -1,0 +1,5 @@
+"""Users' own connections."""
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["connections"])
