@@ -159,6 +159,14 @@ class MalformedRequest(InvalidRequest):
         return 400
 
 
+class UnsupportedEncoding(InvalidRequest):
+    """The body comes in a content-encoding that is not taken."""
+
+    @property
+    def http_status(self) -> int:
+        return 415
+
+
 class AccessDenied(HeadgateError):
     """No key, a key proved bad, or a key without the scope."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headgate.domain.errors import GatewayFault, HeadgateError
 from headgate.domain.ids import new_id
+from headgate.http.encoded import BodyDecoder
 from headgate.http.errors import Header, render, too_large
 from headgate.settings import BUFFERED_BODY_BYTES
 
@@ -68,7 +69,7 @@ class Edge:
             if scope["method"] == "OPTIONS":
                 await exchange.preflight()
                 return
-            exchange.check_length()
+            exchange.read_headers()
             await self.app(exchange.scope, exchange.receive, exchange.send)
         except BodyTooLarge:
             await exchange.fail(too_large(self._config.limit_bytes))
@@ -103,6 +104,8 @@ class _Exchange:
     __slots__ = (
         "_bodiless",
         "_config",
+        "_decoder",
+        "_encoding",
         "_receive",
         "_received",
         "_send",
@@ -122,6 +125,8 @@ class _Exchange:
         self._config = config
         self._started = False
         self._received = 0
+        self._encoding = ""
+        self._decoder: BodyDecoder | None = None
         self._timing = Timing()
         self.request_id = new_id("req")
         state = self.scope.setdefault("state", {})
@@ -129,11 +134,13 @@ class _Exchange:
         state["request_id"] = self.request_id
         state["timing"] = self._timing
 
-    def check_length(self) -> None:
+    def read_headers(self) -> None:
         """Refuses a body that announces itself as too large before a byte of it is read."""
         for name, value in self.scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > self._config.limit_bytes:
                 raise BodyTooLarge
+            if name == b"content-encoding":
+                self._encoding = f"{self._encoding}, {value.decode('latin-1')}".strip(", ").lower()
 
     async def receive(self) -> "Message":
         message = await self._receive()
@@ -141,7 +148,17 @@ class _Exchange:
             self._received += len(message.get("body", b""))
             if self._received > self._config.limit_bytes:
                 raise BodyTooLarge
+            if self._encoding not in ("", "identity"):
+                self._make_plain(message)
         return message
+
+    def _make_plain(self, message: "Message") -> None:
+        """An encoding is judged once there is a body, so by then the caller is known."""
+        body, more = message.get("body", b""), message.get("more_body", False)
+        if self._decoder is None and body:
+            self._decoder = BodyDecoder(self._encoding, self._config.limit_bytes)
+        if self._decoder is not None:
+            message["body"] = self._decoder.decode(body, last=not more)
 
     async def send(self, message: "Message") -> None:
         if message["type"] == "http.response.start":

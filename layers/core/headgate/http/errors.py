@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from headgate.domain.errors import HeadgateError, InvalidRequest
+from headgate.net.inflate import ACCEPTED
 
 Header = tuple[bytes, bytes]
 
@@ -33,7 +34,7 @@ _ANTHROPIC_TYPES = {
 
 def status_for(error: HeadgateError, path: str) -> int:
     """The HTTP status: an invalid value is 422, but 400 under /v1 as those clients know it."""
-    if error.code == "invalid_request" and path.startswith("/v1"):
+    if error.http_status == 422 and error.code == "invalid_request" and path.startswith("/v1"):
         return 400
     return error.http_status
 
@@ -48,6 +49,8 @@ def render(error: HeadgateError, *, path: str, request_id: str) -> tuple[int, li
     else:
         body = problem(error, status=status, request_id=request_id)
         headers.append((b"content-type", b"application/problem+json"))
+    if status == 415:  # RFC 9110 §15.5.16
+        headers.append((b"accept-encoding", ACCEPTED.encode()))
     if error.retry_after_s is not None and error.retryable:
         headers.append((b"retry-after", str(max(0, math.ceil(error.retry_after_s))).encode()))
     if not error.retryable:

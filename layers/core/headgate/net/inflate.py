@@ -11,6 +11,8 @@ ACCEPTED = "gzip, deflate"
 """What requests offer. Brotli and zstd would need a package for a few percent."""
 
 _PIECE_BYTES = 1 << 20
+_MOST_MEMBERS = 1_000
+"""Of a gzip body: thousands of empty ones would cost time without ever reaching a limit of bytes."""
 _GZIP_BITS = 16 + zlib.MAX_WBITS
 _GZIP_START = b"\x1f\x8b"
 
@@ -31,6 +33,7 @@ class Inflater:
             raise BrokenEncoding("unknown content encoding")
         self._stream: zlib._Decompress | None = None
         self._complete = False
+        self._members = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Decompressed pieces of at most 1 MiB, none of them empty. Raises BrokenEncoding."""
@@ -49,6 +52,9 @@ class Inflater:
             data = stream.unconsumed_tail
             if stream.eof:
                 self._stream, self._complete = None, True
+                self._members += 1
+                if self._members > _MOST_MEMBERS:
+                    raise BrokenEncoding("too many members")
                 data, full = stream.unused_data, False
 
     def finish(self) -> None:
