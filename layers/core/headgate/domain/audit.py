@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+
+from headgate.domain.ids import new_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,3 +24,31 @@ class AuditEvent:
     user_id: str | None = None
     request_id: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def day(self) -> str:
+        """The day it belongs to, UTC: `2026-11-21`."""
+        return self.at.astimezone(UTC).date().isoformat()
+
+
+def audit_event(
+    *,
+    at: datetime,
+    actor: str,
+    action: str,
+    target: str,
+    user_id: str | None = None,
+    request_id: str | None = None,
+    details: Mapping[str, str] | None = None,
+) -> AuditEvent:
+    """An event with a fresh id of its own time."""
+    return AuditEvent(
+        id=new_id("evt", at_ms=int(at.timestamp() * 1000)),
+        at=at,
+        actor=actor,
+        action=action,
+        target=target,
+        user_id=user_id,
+        request_id=request_id,
+        details=details or {},
+    )

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -31,7 +31,10 @@ class KeyLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A stored key. `hash` is the SHA-256 of the 256-bit random secret, which needs no slow hash."""
+    """A stored key. `hash` is the SHA-256 of the 256-bit random secret, which needs no slow hash.
+
+    previous_hash, previous_ends_at: of the text that was replaced last, which works until then.
+    """
 
     id: str
     hash: str
@@ -45,6 +48,16 @@ class ApiKey:
     allowed_models: tuple[str, ...] | None = None
     limits: KeyLimits = KeyLimits()
     revoked_at: datetime | None = None
+    previous_hash: str | None = None
+    previous_ends_at: datetime | None = None
+
+    @property
+    def previous(self) -> "ApiKey | None":
+        """The key as its replaced text finds it: the same, but ending with that text's grace."""
+        if self.previous_hash is None or self.previous_ends_at is None:
+            return None
+        ends = min(self.previous_ends_at, self.expires_at or self.previous_ends_at)
+        return replace(self, hash=self.previous_hash, expires_at=ends)
 
     def is_live(self, now: datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

@@ -3,13 +3,28 @@
 import base64
 import secrets
 import time
+from datetime import UTC, datetime
 from typing import Literal
 
 Prefix = Literal["gen", "bat", "con", "key", "prj", "evt", "whk", "req"]
+
+_CHARACTERS = 26
 
 
 def new_id(prefix: Prefix, *, at_ms: int | None = None) -> str:
     """A fresh id: 48 bits of milliseconds, then 80 random bits, in lower-case base32hex (which sorts)."""
     ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
     raw = (ms & (2**48 - 1)).to_bytes(6) + secrets.token_bytes(10)
-    return f"{prefix}_{base64.b32hexencode(raw)[:26].decode().lower()}"
+    return f"{prefix}_{base64.b32hexencode(raw)[:_CHARACTERS].decode().lower()}"
+
+
+def time_of(made_id: str) -> datetime:
+    """When an id was made, to the millisecond, UTC. Raises ValueError for text that is no such id."""
+    _, _, text = made_id.rpartition("_")
+    if len(text) != _CHARACTERS:
+        raise ValueError("no id of ours")
+    try:
+        raw = base64.b32hexdecode(text[:16].upper())
+        return datetime.fromtimestamp(int.from_bytes(raw[:6]) / 1000, UTC)
+    except (ValueError, OverflowError, OSError) as exc:
+        raise ValueError("no id of ours") from exc

@@ -1,6 +1,7 @@
 """Keys, projects, settings, overrides, flags; and the log of who changed them.
 
-Every change takes the `AuditEvent` that tells of it, and both are written together or neither is.
+Every change takes the `AuditEvent` that tells of it, and both are written together or neither is. Once an
+event of that id is stored its change was made, whatever has become of it since: sent again, it does nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +18,17 @@ from headgate.domain.callers import ApiKey
 class KeyStore(Protocol):
     """API keys, by the hash of their text."""
 
-    async def get_key(self, key_hash: str) -> ApiKey | None: ...
+    async def get_key(self, key_hash: str) -> ApiKey | None:
+        """A text that was replaced finds `ApiKey.previous`, whether its grace is over or not."""
+        ...
 
-    async def put_key(self, key: ApiKey, audit: AuditEvent | None = None) -> None:
-        """Creates or replaces."""
+    async def put_key(
+        self, key: ApiKey, audit: AuditEvent | None = None, *, was: ApiKey | None = None
+    ) -> None:
+        """Creates or replaces; hashes that the id had and `key` doesn't name find nothing any more.
+
+        Raises Conflict when `was` is given, and the key of that id is no longer that.
+        """
         ...
 
     async def get_key_by_id(self, key_id: str) -> ApiKey | None: ...

@@ -1,45 +1,84 @@
-"""API keys in memory."""
+"""The accounts table in memory."""
 
-from headgate.domain.callers import ApiKey
-from headgate.paging import decode_cursor, encode_cursor, position_of
-from headgate.testing.faults import Faulty
+from collections.abc import Mapping
+from dataclasses import replace
+
+from headgate.domain.accounts import Flag, ModelOverride, Project, ProviderSettings
+from headgate.domain.audit import AuditEvent
+from headgate.ports import Begun, Clock
+from headgate.testing.account_keys import MemoryKeys
 
 
-class MemoryAccountStore(Faulty):
-    """Keys by hash and by id, one to one: what a put takes the id or the hash from is forgotten."""
+class MemoryAccountStore(MemoryKeys):
+    """Keys, projects, settings, overrides, flags, idempotency keys; and the log of who changed them."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._by_hash: dict[str, ApiKey] = {}
-        self._by_id: dict[str, ApiKey] = {}
+    def __init__(self, clock: Clock | None = None) -> None:
+        super().__init__(clock)
+        self._projects: dict[str, Project] = {}
+        self._settings: dict[str, ProviderSettings] = {}
+        self._overrides: dict[str, ModelOverride] = {}
+        self._flags: dict[str, Flag] = {}
+        self._once: dict[str, Begun] = {}
 
-    async def get_key(self, key_hash: str) -> ApiKey | None:
+    async def get_project(self, project_id: str) -> Project | None:
         self.check_fault()
-        return self._by_hash.get(key_hash)
+        return self._projects.get(project_id)
 
-    async def put_key(self, key: ApiKey) -> None:
+    async def put_project(self, project: Project, audit: AuditEvent) -> None:
         self.check_fault()
-        for before in (self._by_id.get(key.id), self._by_hash.get(key.hash)):
-            if before is not None:
-                self._by_hash.pop(before.hash, None)
-                self._by_id.pop(before.id, None)
-        self._by_id[key.id] = key
-        self._by_hash[key.hash] = key
+        if self.note(audit):
+            self._projects[project.id] = project
 
-    async def get_key_by_id(self, key_id: str) -> ApiKey | None:
+    async def delete_project(self, project_id: str, audit: AuditEvent) -> bool:
         self.check_fault()
-        return self._by_id.get(key_id)
+        return self._deleted(self._projects, project_id, audit)
 
-    async def list_keys(
-        self, *, user_id: str | None, limit: int, cursor: str | None
-    ) -> tuple[list[ApiKey], str | None]:
+    async def get_settings(self, owner: str) -> ProviderSettings | None:
         self.check_fault()
-        scope = "keys" if user_id is None else f"keys of {user_id}"
-        below = None if cursor is None else decode_cursor(scope, cursor)
-        owned = (key for key in self._by_id.values() if user_id is None or key.user_id == user_id)
-        placed = ((position_of(key.created_at, key.id), key) for key in owned)
-        found = [(position, key) for position, key in placed if below is None or position < below]
-        found.sort(key=lambda pair: pair[0], reverse=True)
-        page = found[:limit]
-        more = len(found) > limit
-        return [key for _, key in page], encode_cursor(scope, page[-1][0]) if more else None
+        return self._settings.get(owner)
+
+    async def put_settings(self, owner: str, settings: ProviderSettings, audit: AuditEvent) -> None:
+        self.check_fault()
+        if self.note(audit):
+            self._settings[owner] = settings
+
+    async def read_overrides(self) -> Mapping[str, ModelOverride]:
+        self.check_fault()
+        return dict(self._overrides)
+
+    async def put_override(self, override: ModelOverride, audit: AuditEvent) -> None:
+        self.check_fault()
+        if self.note(audit):
+            self._overrides[override.model_id] = override
+
+    async def delete_override(self, model_id: str, audit: AuditEvent) -> bool:
+        self.check_fault()
+        return self._deleted(self._overrides, model_id, audit)
+
+    async def read_flags(self) -> Mapping[str, Flag]:
+        self.check_fault()
+        return dict(self._flags)
+
+    async def put_flag(self, flag: Flag, audit: AuditEvent) -> None:
+        self.check_fault()
+        if self.note(audit):
+            self._flags[flag.name] = flag
+
+    async def begin_once(self, name: str, begun: Begun) -> Begun:
+        self.check_fault()
+        now = self._clock.now()
+        self._once = {one: kept for one, kept in self._once.items() if kept.expires_at > now}
+        return self._once.setdefault(name, begun)
+
+    async def finish_once(self, name: str, begun: Begun) -> None:
+        self.check_fault()
+        kept = self._once.get(name)
+        if kept is not None and kept.seed == begun.seed:
+            self._once[name] = replace(begun)
+
+    def _deleted[T](self, things: dict[str, T], name: str, audit: AuditEvent) -> bool:
+        if audit.id not in self._events and name not in things:
+            return False
+        if self.note(audit):
+            del things[name]
+        return True
