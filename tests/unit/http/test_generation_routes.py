@@ -305,6 +305,18 @@ async def test_a_client_that_leaves_stops_the_provider(path: str, body: dict[str
     assert record["attempts"][0]["outcome"] == "cancelled"
 
 
+async def test_who_is_to_serve_may_be_named_by_a_key_bound_to_the_model_and_is_charged_at_that_price() -> (
+    None
+):
+    hosted = model("alpha/lab/m", pricing=priced("3", "4"), suffixes={"novita": priced("1", "2")})
+    gate = await open_gate(models=[hosted])
+    gate.transport.on("https://alpha.example/chat/lab/m:novita", said("x", tokens=(1000, 1000)))
+    key = await gate.key(Scope.GENERATE, allowed_models=("alpha/lab/m",))
+    answer = await gate.post("/v2/generations", key=key, json=TEXT | {"model": "alpha/lab/m:novita"})
+    assert (answer.status_code, answer.json()["model"]) == (200, "alpha/lab/m:novita")
+    assert answer.json()["cost"]["charged"]["amount"] == "0.003"
+
+
 # -- counting tokens ---------------------------------------------------------------------------------------
 
 

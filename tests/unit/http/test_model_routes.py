@@ -649,6 +649,14 @@ async def test_a_bare_name_is_found_where_only_one_model_has_it(path: str) -> No
     assert "other/small" in several.text
 
 
+async def test_a_model_is_found_behind_the_suffix_that_names_its_host() -> None:
+    hosted = replace(FULL, suffixes={"novita": priced("0.1", "0.2")})
+    gate = await gate_with(hosted, BARE)
+    shown = (await gate.get(f"/v2/models/{FULL.id}:novita")).json()
+    assert (shown["id"], shown["pricing"]["input"]) == (FULL.id, "0.1")
+    assert (await gate.get(f"/v2/models/{BARE.id}:novita")).status_code == 404
+
+
 # -- as Anthropic's clients list ---------------------------------------------------------------------------
 
 ANTHROPIC = {"anthropic-version": "2023-06-01"}

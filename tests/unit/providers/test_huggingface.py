@@ -45,6 +45,21 @@ def prices(model: ModelInfo) -> tuple[Decimal | None, Decimal | None]:
     return model.pricing.input, model.pricing.output
 
 
+# -- suffixes ----------------------------------------------------------------------------------------------
+
+
+def test_a_row_knows_what_each_of_its_hosts_asks_and_that_a_choice_may_lead_to_any() -> None:
+    row = read(
+        offer("novita", pricing={"input": 1, "output": 2}),
+        offer("together", pricing={"input": 3, "output": 4}),
+        offer("silent"),
+        offer("gone", status="error", pricing={"input": 9, "output": 9}),
+    )
+    told = {name: (price.input, price.output) for name, price in row.suffixes.items() if price.known}
+    assert told == {"novita": (1, 2), "together": (3, 4)}
+    assert {"fastest", "cheapest", "preferred", "silent"} < row.suffixes.keys()
+
+
 # -- prices ------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate.domain.catalog import ModelInfo, ModelStatus, ProviderStatus
+from headgate.domain.catalog import ModelInfo, ModelStatus, Pricing, ProviderStatus
 from headgate.domain.errors import NoRoute, NotFound
 from headgate.domain.health import ProviderHealth
 from headgate.providers.registry import canonical_slug
@@ -333,3 +333,45 @@ def test_what_must_be_supported_is_held_against_what_a_provider_tells() -> None:
     seen = routing(view([tells, GPT_OR]))
     found = find_candidates(seen, "openai/gpt-5", Wish(parameters=frozenset({"tools"})))
     assert [each.id for each in found] == [GPT_OR.id]
+
+
+# -- suffixes that name who is to serve --------------------------------------------------------------------
+
+HOSTED = model(
+    "requesty/lab/open",
+    pricing=priced("3", "4"),
+    context_window=8_192,
+    suffixes={"novita": priced("1", "2"), "fastest": Pricing()},
+)
+FREE = model("openrouter/lab/open:free", canonical_id="lab/open:free", pricing=priced("0", "0"))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "price_in"), [("novita", "1"), ("fastest", "3"), ("together", "3"), ("NOVITA", "3")]
+)
+def test_behind_a_suffix_stands_the_same_model_at_the_price_of_whom_it_names(
+    suffix: str, price_in: str
+) -> None:
+    first, *others = find_candidates(routing(view([HOSTED, FREE])), f"requesty/lab/open:{suffix}")
+    assert (first.provider, first.native_id) == ("requesty", f"lab/open:{suffix}")
+    assert first.info is not None
+    assert (first.info.id, first.info.context_window) == (HOSTED.id, 8_192)
+    assert first.info.pricing is not None
+    assert first.info.pricing.input == Decimal(price_in)
+    assert [each.id for each in others] == [HOSTED.id]
+
+
+def test_a_colon_is_no_suffix_where_ids_have_one_or_nothing_is_known_to_follow() -> None:
+    seen = routing(view([HOSTED, FREE]), allow_unlisted=True)
+    (free,) = find_candidates(seen, "openrouter/lab/open:free")
+    assert free.info == FREE
+    (unlisted,) = find_candidates(seen, "openrouter/lab/open:novita")
+    assert unlisted.info is None
+    (empty,) = find_candidates(seen, "requesty/lab/open:")
+    assert empty.info is None
+
+
+@pytest.mark.parametrize("suffix", [":floor", ":nitro"])
+def test_our_own_suffixes_stay_ours(suffix: str) -> None:
+    found = find_candidates(routing(view([HOSTED])), f"requesty/lab/open{suffix}")
+    assert [each.id for each in found] == [HOSTED.id]

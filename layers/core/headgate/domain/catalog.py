@@ -79,6 +79,9 @@ class ModelInfo:
     """One provider's offer of one model, as that provider tells it.
 
     id: `<slug>/<the provider's own id>`. canonical_id: `author/model`, the same at every provider.
+    suffixes: what may follow the id behind a colon to say by whom it is to be served, and the price there.
+    One without a known price, or which is not among them, has the model's own. Empty where a colon is part of
+    an id like any other sign.
     What depends on the moment or the caller (health, key source, overrides) is added when it is shown.
     """
 
@@ -97,6 +100,7 @@ class ModelInfo:
     max_output_tokens: int | None = None
     api_version: str | None = None
     pricing: Pricing | None = None
+    suffixes: Mapping[str, Pricing] = field(default_factory=dict)
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     status: ModelStatus = ModelStatus.AVAILABLE

@@ -44,6 +44,8 @@ _HUB = "hub"
 # https://huggingface.co/docs/inference-providers (2026-08)
 _CALLS_PROVIDERS = "inference.serverless.write"
 
+_CHOICES = ("fastest", "cheapest", "preferred")
+
 _NOT_SERVED = re.compile(r"\bmodel\b.* not supported by (any )?provider", re.IGNORECASE)
 _USER_NAME = re.compile(r"\bon behalf of (user|org(anization)?) \S+", re.IGNORECASE)
 
@@ -143,6 +145,7 @@ class HuggingFace(OpenAICompatible):
             premium=listing.is_premium(pricing),
             context_window=min((tokens for tokens in contexts if tokens is not None), default=None),
             pricing=pricing,
+            suffixes=_suffixes(serving),
             status=_status(told, offers, live),
             created_at=listing.read_moment(entry.get("created")),
         )
@@ -236,6 +239,15 @@ def _pricing(offers: list[dict[str, Any]]) -> Pricing:
         output=max((price for _, price in prices if price is not None), default=None),
         source="huggingface",
     )
+
+
+def _suffixes(offers: list[dict[str, Any]]) -> dict[str, Pricing]:
+    """What the router takes behind an id: how it is to choose, which may lead anywhere, or whom.
+
+    https://huggingface.co/docs/inference-providers (2026-08)
+    """
+    hosts = {listing.read_text(offer.get("provider")): _pricing([offer]) for offer in offers}
+    return {**dict.fromkeys(_CHOICES, Pricing()), **{host: price for host, price in hosts.items() if host}}
 
 
 def _capabilities(offers: list[dict[str, Any]], inputs: tuple[str, ...]) -> frozenset[str]:

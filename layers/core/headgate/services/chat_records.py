@@ -145,7 +145,7 @@ def _names_of(candidate: Candidate) -> set[str]:
     names = {candidate.id, candidate.native_id.rpartition("/")[2]}
     if candidate.info is not None:
         canonical = candidate.info.canonical_id
-        names |= {canonical, canonical.rpartition("/")[2]}
+        names |= {candidate.info.id, canonical, canonical.rpartition("/")[2]}
     return names
 
 

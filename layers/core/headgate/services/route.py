@@ -216,9 +216,9 @@ def _exact(routing: Routing, name: str) -> list[Candidate]:
     prefix, _, rest = name.partition("/")
     slug = routing.canonical_slug(prefix) if rest else None
     if slug is not None and routing.is_usable(slug):
-        listed = view.by_id.get(f"{slug}/{rest}")
-        if listed is not None:
-            return [_offer(listed)]
+        info = listed(view, slug, rest)
+        if info is not None:
+            return [Candidate(provider=slug, native_id=rest, info=info)]
     offers = view.by_canonical.get(name, ())
     if not offers and not rest:
         ids = view.by_bare_name.get(name, frozenset())
@@ -229,6 +229,19 @@ def _exact(routing: Routing, name: str) -> list[Candidate]:
         # The provider was named, so it is asked first; it may know more than its list tells.
         return [Candidate(provider=slug, native_id=rest), *usable]
     return usable
+
+
+def listed(view: CatalogView, slug: str, native_id: str) -> ModelInfo | None:
+    """The provider's row of this id; behind one of its suffixes the plain id's, at that suffix's price."""
+    found = view.by_id.get(f"{slug}/{native_id}")
+    if found is not None:
+        return found
+    plain, colon, suffix = native_id.rpartition(":")
+    found = view.by_id.get(f"{slug}/{plain}") if suffix and f":{suffix}" not in _SUFFIXES else None
+    if found is None or not colon or not found.suffixes:
+        return None
+    price = found.suffixes.get(suffix)
+    return replace(found, pricing=price) if price is not None and price.known else found
 
 
 def _offer(model: ModelInfo) -> Candidate:

@@ -30,7 +30,7 @@ from headgate.providers.registry import canonical_slug
 from headgate.services.catalog import CatalogView
 from headgate.services.list_models import ModelList, ModelQuery
 from headgate.services.offers import is_available, price_sum
-from headgate.services.route import not_found
+from headgate.services.route import listed, not_found
 
 router = APIRouter(tags=["catalogue"])
 FORCE_WAIT_S = 20.0
@@ -203,7 +203,7 @@ def find_model(view: CatalogView, name: str) -> ModelInfo:
     """
     prefix, _, rest = name.partition("/")
     slug = canonical_slug(prefix)
-    model = view.by_id.get(name) or (view.by_id.get(f"{slug}/{rest}") if slug else None)
+    model = view.by_id.get(name) or (listed(view, slug, rest) if slug and rest else None)
     if model is not None:
         return model
     named = view.by_bare_name.get(name, frozenset()) if not rest else frozenset()
