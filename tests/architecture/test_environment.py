@@ -11,6 +11,7 @@ from headgate.settings import from_environ
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted([*(ROOT / "layers/core/headgate").rglob("*.py"), *(ROOT / "functions").rglob("*.py")])
+_MONEY = {"HEADGATE_CREDITS", "HEADGATE_DEFAULT_HOLD_TOKENS", "HEADGATE_GATEWAY_FEE_PERCENT"}
 THE_READER = ROOT / "layers/core/headgate/settings.py"
 
 
@@ -74,13 +75,41 @@ def test_a_function_is_told_of_the_tables_it_may_use_and_of_no_other(stack: Stac
         for function in stack.functions
     }
     assert tables == {
-        "models": {"catalog", "accounts"},
-        "generations": {"catalog", "accounts", "generations"},
-        "accounts": {"accounts"},
-        "health": {"catalog", "accounts"},
-        "refresh": {"catalog"},
-        "usage": {"catalog"},
+        "models": {"catalog", "accounts", "connections"},
+        "generations": {"catalog", "accounts", "connections", "generations", "ledger"},
+        "connections": {"accounts", "connections"},
+        "accounts": {"accounts", "ledger"},
+        "health": {"catalog", "accounts", "connections"},
+        "refresh": {"catalog", "accounts", "connections"},
+        "usage": {"catalog", "accounts", "ledger"},
+        "sweep": {"generations", "ledger"},
     }
+
+
+def test_the_key_of_connections_is_named_to_those_that_seal_or_open_with_it(stack: Stack) -> None:
+    told = {function.name for function in stack.functions if "HEADGATE_KMS_KEY" in function.environment}
+    assert told == {"connections", "generations", "health", "refresh"}
+
+
+def test_whoever_answers_callers_knows_whose_tokens_to_take(stack: Stack) -> None:
+    for function in stack.functions:
+        told = {name for name in function.environment if name.startswith("HEADGATE_OIDC_")}
+        assert len(told) == (3 if function.routes else 0), function.name
+
+
+def test_money_is_spoken_of_to_those_that_move_or_show_it(stack: Stack) -> None:
+    told = {
+        function.name: {name for name in _MONEY if name in function.environment}
+        for function in stack.functions
+    }
+    assert told.pop("generations") == _MONEY
+    assert told.pop("accounts") == {"HEADGATE_CREDITS"}
+    assert not any(told.values())
+
+
+def test_a_stack_serves_without_credits_fee_or_tokens_unless_told_otherwise(stack: Stack) -> None:
+    settings = from_environ("generations", stack.function("generations").environment)
+    assert (settings.credits, settings.gateway_fee_percent, settings.oidc_issuer) == ("off", 0, None)
 
 
 def test_no_key_stands_in_the_template(stack: Stack) -> None:

@@ -11,7 +11,11 @@ from headgate.domain.generation import GenerationStatus
 SCHEDULES = {
     "refresh": ("RefreshFunctionSchedule", {"task": "refresh"}, "RefreshSchedule"),
     "health": ("HealthFunctionSchedule", {"task": "check_health"}, "HealthSchedule"),
+    "sweep": ("SweepFunctionSchedule", {"task": "sweep"}, "SweepSchedule"),
 }
+
+NAMES = ("Name", "LogGroupName", "TableName", "QueueName", "RoleName", "AliasName")
+"""Properties by which a resource may be given a name that is the account's."""
 
 
 @pytest.mark.parametrize("function", SCHEDULES)
@@ -38,9 +42,7 @@ def test_the_next_run_is_the_retry(transformed: dict[str, Any], function: str) -
 
 def test_nothing_has_a_name_that_two_stacks_would_share(template: dict[str, Any]) -> None:
     named = [
-        str(value)
-        for resource in template["Resources"].values()
-        for value in _values_of(resource, ("Name", "LogGroupName", "TableName", "QueueName", "RoleName"))
+        str(value) for resource in template["Resources"].values() for value in _values_of(resource, NAMES)
     ]
     assert named
     assert not [name for name in named if "${AWS::StackName}" not in name]

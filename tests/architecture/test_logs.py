@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-FUNCTIONS = ("Models", "Generations", "Accounts", "Health", "Refresh", "Usage")
+FUNCTIONS = ("Models", "Generations", "Connections", "Accounts", "Health", "Refresh", "Usage", "Sweep")
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

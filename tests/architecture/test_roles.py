@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-FUNCTIONS = ("Models", "Generations", "Accounts", "Health", "Refresh", "Usage")
+FUNCTIONS = ("Models", "Generations", "Connections", "Accounts", "Health", "Refresh", "Usage", "Sweep")
 
 EVERYWHERE = {
     ("UsageRole", "dynamodb:ListStreams"): "lists streams by table name; IAM has no narrower resource for it",
@@ -117,6 +117,48 @@ def test_only_what_calls_providers_reads_their_keys(transformed: dict[str, Any])
                 assert statement["Resource"]["Fn::Sub"].endswith(":secret:headgate/*")
 
 
+PURPOSE = {"StringEquals": {"kms:EncryptionContext:purpose": "connection"}}
+
+
+def test_only_the_functions_that_call_providers_may_open_a_users_key(transformed: dict[str, Any]) -> None:
+    assert _holders(transformed, "kms:Decrypt") == {"generations", "health", "refresh"}
+
+
+def test_who_takes_a_users_key_in_can_seal_it_and_open_none(transformed: dict[str, Any]) -> None:
+    assert _holders(transformed, "kms:Encrypt") == {"connections"}
+    assert "connections" not in _holders(transformed, "kms:Decrypt")
+
+
+def test_a_sealed_secret_is_handled_for_its_purpose_and_with_nothing_beyond(
+    transformed: dict[str, Any],
+) -> None:
+    for name, role in _roles(transformed).items():
+        for statement in _statements(role):
+            actions = [action for action in _listed(statement["Action"]) if action.startswith("kms:")]
+            if actions:
+                assert len(actions) == 1, name
+                assert statement["Condition"] == PURPOSE, name
+                assert statement["Resource"] == {"Fn::GetAtt": ["ConnectionsKey", "Arn"]}, name
+
+
+def test_the_key_seals_and_opens_for_its_purposes_whoever_asks(transformed: dict[str, Any]) -> None:
+    statements = transformed["ConnectionsKey"]["Properties"]["KeyPolicy"]["Statement"]
+    uses = [each for each in statements if {"kms:Encrypt", "kms:Decrypt"} & set(_listed(each["Action"]))]
+    assert [each["Condition"] for each in uses] == [PURPOSE]
+    given = {action for statement in statements for action in _listed(statement["Action"])}
+    assert not [action for action in given if "*" in action]
+    assert not given & {"kms:CreateGrant", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey"}
+
+
+def test_the_key_outlives_the_stack_and_is_changed_every_year(transformed: dict[str, Any]) -> None:
+    key = transformed["ConnectionsKey"]
+    assert key["DeletionPolicy"] == key["UpdateReplacePolicy"] == "Retain"
+    assert key["Properties"]["EnableKeyRotation"] is True
+    alias = transformed["ConnectionsKeyAlias"]["Properties"]
+    assert alias["AliasName"] == {"Fn::Sub": "alias/${AWS::StackName}"}
+    assert alias["TargetKeyId"] == {"Ref": "ConnectionsKey"}
+
+
 def test_models_of_the_account_are_called_by_generations_alone(transformed: dict[str, Any]) -> None:
     calls = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
     lists = ("bedrock:ListFoundationModels", "bedrock:ListInferenceProfiles")
@@ -138,17 +180,68 @@ def test_nothing_of_the_accounts_models_is_allowed_unless_a_parameter_says_so(
                     assert otherwise == {"Ref": "AWS::NoValue"}
 
 
+LEADING = "dynamodb:LeadingKeys"
+
+
+def _writers(transformed: dict[str, Any], table: str) -> dict[str, set[str]]:
+    """Who may write to a table, and to which partition keys of it: `*` is all."""
+    found: dict[str, set[str]] = {}
+    for function in FUNCTIONS:
+        for statement in _statements(_roles(transformed)[_role_of(transformed, function)]):
+            if set(_listed(statement["Action"])) & set(WRITES) and table in str(statement["Resource"]):
+                condition = statement.get("Condition", {"ForAllValues:StringLike": {LEADING: ["*"]}})
+                keys = condition["ForAllValues:StringLike"][LEADING]
+                found.setdefault(function.lower(), set()).update(keys)
+    return found
+
+
+AUDIT = {"AUDIT#*", "AUDITDAYS"}
+
+
 def test_tables_are_written_by_the_functions_they_belong_to(transformed: dict[str, Any]) -> None:
-    assert _holders(transformed, *WRITES, resource="AccountsTable") == {"accounts"}
-    assert _holders(transformed, *WRITES, resource="GenerationsTable") == {"generations"}
-    assert _holders(transformed, *WRITES, resource="CatalogTable") == {"health", "refresh", "usage"}
+    everything = {"*"}
+    assert _writers(transformed, "GenerationsTable") == dict.fromkeys(("generations", "sweep"), everything)
+    catalogue = dict.fromkeys(("health", "refresh", "usage"), everything)
+    assert _writers(transformed, "CatalogTable") == catalogue
+    users = dict.fromkeys(("connections", "generations", "health", "refresh"), everything)
+    assert _writers(transformed, "ConnectionsTable") == users
 
 
-def test_generations_are_read_by_none_but_their_function_and_the_stream(transformed: dict[str, Any]) -> None:
-    assert _holders(transformed, *READS, resource="GenerationsTable") == {"generations"}
+def test_no_function_but_accounts_could_make_itself_a_key(transformed: dict[str, Any]) -> None:
+    assert _writers(transformed, "AccountsTable") == {
+        "accounts": {"*"},
+        "models": {"OVERRIDES", *AUDIT},
+        "connections": {"ONCE#*", *AUDIT},
+        "health": AUDIT,
+        "refresh": AUDIT,
+        "usage": AUDIT,
+    }
+
+
+def test_money_is_moved_by_those_who_charge_grant_and_give_back(transformed: dict[str, Any]) -> None:
+    moved: dict[str, set[str]] = {name: {"*"} for name in ("accounts", "generations", "sweep")}
+    assert _writers(transformed, "LedgerTable") == {**moved, "usage": {"USE#*", "SEEN#*"}}
+
+
+def test_nothing_of_the_ledger_or_of_the_audit_log_can_be_removed(transformed: dict[str, Any]) -> None:
+    assert (
+        _holders(transformed, "dynamodb:DeleteItem", "dynamodb:BatchWriteItem", resource="LedgerTable")
+        == set()
+    )
+    deleting = _holders(transformed, "dynamodb:DeleteItem", resource="AccountsTable")
+    assert deleting <= {"accounts", "models"}
+
+
+def test_generations_are_read_by_none_but_their_function_the_sweep_and_the_stream(
+    transformed: dict[str, Any],
+) -> None:
+    assert _holders(transformed, *READS, resource="GenerationsTable") == {"generations", "sweep"}
     assert _holders(transformed, "dynamodb:GetRecords", resource="GenerationsTable") == {"usage"}
 
 
-def test_one_function_starts_another_only_where_models_starts_a_refresh(transformed: dict[str, Any]) -> None:
-    assert _holders(transformed, "lambda:InvokeFunction") == {"models"}
-    assert _holders(transformed, "lambda:InvokeFunction", resource="RefreshFunction") == {"models"}
+def test_functions_start_the_refresh_and_no_other(transformed: dict[str, Any]) -> None:
+    assert _holders(transformed, "lambda:InvokeFunction") == {"models", "connections"}
+    assert _holders(transformed, "lambda:InvokeFunction", resource="RefreshFunction") == {
+        "models",
+        "connections",
+    }

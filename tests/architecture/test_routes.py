@@ -37,15 +37,24 @@ def _names(path: str) -> set[str]:
 
 
 def _serves(template_path: str, path: str) -> bool:
+    """A variable takes one part of a path; `{proxy+}` all that follow, and at least one."""
+    parts, asked = template_path.split("/")[1:], path.split("/")[1:]
     if template_path.endswith(GREEDY):
-        return path.startswith(template_path.removesuffix("{proxy+}")) and not path.endswith("/")
-    return path == template_path
+        parts, asked = parts[:-1], (asked[: len(parts) - 1] if len(asked) >= len(parts) and asked[-1] else [])
+    return len(parts) == len(asked) and all(
+        part == given or (part.startswith("{") and given) for part, given in zip(parts, asked, strict=True)
+    )
+
+
+def _preference(template_path: str) -> list[int]:
+    """Part by part: a fixed one wins over a variable, and that over `{proxy+}`."""
+    return [0 if "+}" in part else 1 if part.startswith("{") else 2 for part in template_path.split("/")]
 
 
 def _owner(stack: Stack, path: str) -> str | None:
-    """Whom API Gateway sends a path to: the whole path's own route, else the longest greedy one."""
+    """Whom API Gateway sends a path to."""
     matching = [(route.path, name) for name, route in _routes(stack) if _serves(route.path, path)]
-    return max(matching, key=lambda found: (GREEDY not in found[0], len(found[0])), default=(None, None))[1]
+    return max(matching, key=lambda found: _preference(found[0]), default=(None, None))[1]
 
 
 @pytest.mark.parametrize("function", ROUTERS)
@@ -71,12 +80,39 @@ def test_the_contract_has_its_paths(stack: Stack) -> None:
         "/api/v2/models/openrouter/openai/gpt-4o-mini": "models",
         "/v1/chat/completions": "generations",
         "/api/v2/generations": "generations",
+        "/v1/generation": "generations",
         "/v2/keys": "accounts",
+        "/v1/key": "accounts",
+        "/api/v1/credits": "accounts",
+        "/v2/projects/acme": "accounts",
+        "/v2/settings": "accounts",
+        "/v2/credits/ledger": "accounts",
+        "/v2/usage": "accounts",
+        "/v2/flags/use_provider_registry": "accounts",
+        "/v2/audit": "accounts",
+        "/v2/connections": "connections",
+        "/v2/connections/con_1": "connections",
+        "/api/v2/connections/con_1/default": "connections",
+        "/v2/connections/con_1/test": "health",
+        "/api/v2/connections/con_1/test": "health",
+        "/v2/connections/con_1/test/more": "connections",
         "/v2/providers/health": "health",
         "/healthz": "health",
         "/openapi.json": "health",
     }
     assert {path: _owner(stack, path) for path in owners} == owners
+
+
+def test_no_path_part_has_two_variables_to_choose_from(stack: Stack) -> None:
+    """API Gateway refuses a stack with `{id}` beside `{proxy+}`, or beside another name: "a sibling of this
+    resource already has a variable path part"."""
+    variables: dict[str, set[str]] = {}
+    for _, route in _routes(stack):
+        parts = route.path.split("/")
+        for at, part in enumerate(parts):
+            if part.startswith("{"):
+                variables.setdefault("/".join(parts[:at]), set()).add(part)
+    assert {parent: names for parent, names in variables.items() if len(names) > 1} == {}
 
 
 def test_no_path_belongs_to_two_functions(stack: Stack) -> None:

@@ -6,13 +6,13 @@ import pytest
 
 from dev.template import Stack
 
-TABLES = ("CatalogTable", "AccountsTable", "GenerationsTable")
+TABLES = ("CatalogTable", "AccountsTable", "GenerationsTable", "ConnectionsTable", "LedgerTable")
 
-EXPIRES = {"CatalogTable", "GenerationsTable"}
-"""An expired or revoked key stays, and says so; so accounts have no time to live."""
-
-IRREPLACEABLE = {"AccountsTable", "GenerationsTable"}
+IRREPLACEABLE = set(TABLES) - {"CatalogTable"}
 """The catalogue is fetched again by the next refresh."""
+
+NUMBERS = {"due_at"}
+"""Keys of indexes that are numbers: seconds since 1970."""
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -24,9 +24,15 @@ def test_a_table_costs_nothing_idle_and_is_encrypted(transformed: dict[str, Any]
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_items_expire_by_the_one_attribute_or_never(transformed: dict[str, Any], name: str) -> None:
-    ttl = transformed[name]["Properties"].get("TimeToLiveSpecification")
-    assert ttl == ({"AttributeName": "expires_at", "Enabled": True} if name in EXPIRES else None)
+def test_what_expires_does_so_by_the_same_attribute_everywhere(
+    transformed: dict[str, Any], name: str
+) -> None:
+    ttl = transformed[name]["Properties"]["TimeToLiveSpecification"]
+    assert ttl == {"AttributeName": "expires_at", "Enabled": True}
+
+
+def test_every_table_is_looked_at_here(stack: Stack) -> None:
+    assert {table.logical_id for table in stack.tables} == set(TABLES)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -45,7 +51,16 @@ def test_what_can_not_be_fetched_again_outlives_mistakes_and_the_stack(
 def test_keys_are_strings_named_pk_and_sk(stack: Stack, name: str) -> None:
     create = next(table.create for table in stack.tables if table.logical_id == name)
     assert [key["AttributeName"] for key in create["KeySchema"]] == ["pk", "sk"]
-    assert {attribute["AttributeType"] for attribute in create["AttributeDefinitions"]} == {"S"}
+    for attribute in create["AttributeDefinitions"]:
+        name = attribute["AttributeName"]
+        assert attribute["AttributeType"] == ("N" if name in NUMBERS else "S"), name
+
+
+def test_what_is_due_is_found_without_copying_it(stack: Stack) -> None:
+    create = next(table.create for table in stack.tables if table.logical_id == "GenerationsTable")
+    index = next(each for each in create["GlobalSecondaryIndexes"] if each["IndexName"] == "by_due")
+    assert [key["AttributeName"] for key in index["KeySchema"]] == ["due_pk", "due_at"]
+    assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
 
 
 def test_deletion_is_refused_unless_the_stack_says_otherwise(template: dict[str, Any]) -> None:
