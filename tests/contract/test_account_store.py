@@ -3,13 +3,14 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from headgate.domain.callers import ApiKey, KeyLimits, Scope
-from headgate.domain.errors import InvalidRequest
+from headgate.domain.errors import Conflict, InvalidRequest
 from headgate.ports import AccountStore
-from tests.contract.values import NOON, api_key
+from tests.contract.values import NOON, api_key, audit
 
 
 async def walk(accounts: AccountStore, user_id: str | None, limit: int) -> list[list[str]]:
@@ -133,3 +134,89 @@ async def test_a_cursor_of_another_list_is_refused(accounts: AccountStore) -> No
     with pytest.raises(InvalidRequest) as refused:
         await accounts.list_keys(user_id="grace", limit=1, cursor=cursor)
     assert [error.field for error in refused.value.errors] == ["cursor"]
+
+
+def rotated(number: int, *, texts: int, grace: timedelta = timedelta(hours=1), **fields: Any) -> ApiKey:
+    """A key after so many rotations: the hash of each text ends with its number."""
+    hashes = [f"{text:032x}{number:032x}" for text in range(texts + 1)]
+    return api_key(
+        number,
+        hash=hashes[-1],
+        previous_hash=hashes[-2] if texts else None,
+        previous_ends_at=NOON + grace if texts else None,
+        **fields,
+    )
+
+
+async def test_a_replaced_text_finds_the_key_until_its_grace_ends(accounts: AccountStore) -> None:
+    first, second = rotated(1, texts=0), rotated(1, texts=1)
+    await accounts.put_key(first)
+    await accounts.put_key(second)
+    found = await accounts.get_key(first.hash)
+    assert found == second.previous
+    assert found is not None
+    assert (found.id, found.expires_at) == (first.id, NOON + timedelta(hours=1))
+    assert await accounts.get_key(second.hash) == second
+    assert await walk(accounts, None, 10) == await walk(accounts, "ada", 10) == [[first.id]]
+
+
+async def test_a_text_replaced_twice_finds_nothing(accounts: AccountStore) -> None:
+    for texts in range(3):
+        await accounts.put_key(rotated(1, texts=texts))
+    assert await accounts.get_key(rotated(1, texts=0).hash) is None
+    assert await accounts.get_key(rotated(1, texts=1).hash) == rotated(1, texts=2).previous
+    assert await accounts.get_key(rotated(1, texts=2).hash) == rotated(1, texts=2)
+
+
+async def test_a_revoked_key_is_revoked_by_each_of_its_texts(accounts: AccountStore) -> None:
+    key = rotated(1, texts=1)
+    await accounts.put_key(rotated(1, texts=0))
+    await accounts.put_key(key)
+    await accounts.put_key(replace(key, revoked_at=NOON))
+    for text in (rotated(1, texts=0).hash, key.hash):
+        found = await accounts.get_key(text)
+        assert found is not None
+        assert found.revoked_at == NOON
+
+
+async def test_a_grace_never_outlasts_the_key(accounts: AccountStore) -> None:
+    await accounts.put_key(rotated(1, texts=1, expires_at=NOON + timedelta(minutes=5)))
+    found = await accounts.get_key(rotated(1, texts=0).hash)
+    assert found is not None
+    assert found.expires_at == NOON + timedelta(minutes=5)
+
+
+async def test_a_change_of_what_is_no_longer_so_is_refused(accounts: AccountStore) -> None:
+    key = api_key(1)
+    await accounts.put_key(key)
+    revoked = replace(key, revoked_at=NOON)
+    await accounts.put_key(revoked, was=key)
+    event = audit(1)
+    with pytest.raises(Conflict):
+        await accounts.put_key(rotated(1, texts=1), event, was=key)
+    assert await accounts.get_key_by_id(key.id) == revoked
+    assert await accounts.get_key(rotated(1, texts=1).hash) is None
+    assert await accounts.read_audit(after=None, limit=5) == []
+    with pytest.raises(Conflict):
+        await accounts.put_key(api_key(2), was=api_key(2))
+
+
+async def test_of_changes_to_one_reading_only_one_is_made(accounts: AccountStore) -> None:
+    key = api_key(1)
+    await accounts.put_key(key)
+    versions = [replace(key, name=f"v{index}") for index in range(4)]
+    done = await asyncio.gather(
+        *(accounts.put_key(version, was=key) for version in versions), return_exceptions=True
+    )
+    assert sorted(type(one).__name__ for one in done) == ["Conflict"] * 3 + ["NoneType"]
+    assert await accounts.get_key_by_id(key.id) == versions[done.index(None)]
+
+
+async def test_a_key_that_is_put_again_with_its_event_is_left_as_it_is(accounts: AccountStore) -> None:
+    key, event = api_key(1), audit(1)
+    await accounts.put_key(key, event)
+    revoked = replace(key, revoked_at=NOON)
+    await accounts.put_key(revoked, audit(2))
+    await accounts.put_key(key, event)
+    assert await accounts.get_key(key.hash) == revoked
+    assert await accounts.read_audit(after=None, limit=5) == [event, audit(2)]

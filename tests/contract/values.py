@@ -1,10 +1,12 @@
 """Values for the contract suites."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from headgate.codec import snapshot_version
+from headgate.domain.audit import AuditEvent
 from headgate.domain.callers import ApiKey, Scope
 from headgate.domain.catalog import ModelInfo, Pricing, Snapshot, SnapshotHead
 from headgate.domain.generation import GenerationRecord, GenerationStatus
@@ -64,6 +66,22 @@ def generation(number: int, **fields: Any) -> GenerationRecord:
             "type": "text",
             "status": GenerationStatus.RUNNING,
             "created_at": NOON + timedelta(seconds=number),
+            **fields,
+        }
+    )
+
+
+def audit(number: int, *, at: datetime = NOON, **fields: Any) -> AuditEvent:
+    """Events of one time sort by their number."""
+    ms = int(at.timestamp() * 1000)
+    text = base64.b32hexencode(ms.to_bytes(6) + number.to_bytes(10))[:26].decode().lower()
+    return AuditEvent(
+        **{
+            "id": f"evt_{text}",
+            "at": at,
+            "actor": "key_root",
+            "action": "thing.change",
+            "target": f"thing {number}",
             **fields,
         }
     )

@@ -14,10 +14,12 @@ from headgate.testing.memory import (
     ManualClock,
     MemoryAccountStore,
     MemoryCatalogStore,
+    MemoryConnectionStore,
     MemoryGenerationStore,
     MemoryLog,
     MemoryRefreshStarter,
     MemorySecretStore,
+    MemoryVault,
     ScriptedTransport,
 )
 from tests.support.models import snapshot
@@ -58,8 +60,10 @@ class Bench:
         self.log = MemoryLog()
         self.catalog_store = MemoryCatalogStore(self.clock)
         self.catalog_calls = Counted(self.catalog_store)
-        self.accounts = MemoryAccountStore()
+        self.accounts = MemoryAccountStore(self.clock)
         self.account_calls = Counted(self.accounts)
+        self.connections = MemoryConnectionStore(self.clock, self.accounts)
+        self.vault = MemoryVault()
         self.generations = MemoryGenerationStore(self.clock)
         self.generation_calls = Counted(self.generations)
         self.secrets = MemorySecretStore({slug: {"api_key": KEY} for slug in slugs})
@@ -73,6 +77,8 @@ class Bench:
         return Adapters(
             catalog=cast("MemoryCatalogStore", self.catalog_calls),
             accounts=cast("MemoryAccountStore", self.account_calls),
+            connections=self.connections,
+            vault=self.vault,
             generations=cast("GenerationStore", self.generation_calls),
             secrets=self.secrets,
             starter=self.starter,

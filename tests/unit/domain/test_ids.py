@@ -3,10 +3,11 @@
 import re
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.domain.ids import new_id
+from headgate.domain.ids import new_id, time_of
 
 MOMENTS_MS = st.integers(0, 2**48 - 1)
 
@@ -31,3 +32,16 @@ def test_without_a_moment_it_is_now() -> None:
     made = new_id("key")
     after_ms = time.time_ns() // 1_000_000
     assert new_id("key", at_ms=before_ms)[:13] <= made[:13] <= new_id("key", at_ms=after_ms)[:13]
+
+
+@given(st.integers(0, 32_503_680_000_000))  # up to the year 3000
+def test_an_id_tells_when_it_was_made(at_ms: int) -> None:
+    assert time_of(new_id("evt", at_ms=at_ms)).timestamp() * 1000 == pytest.approx(at_ms, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "evt_", "evt_1", "evt_" + "w" * 26, "evt_" + "v" * 26, "évt_" + "é" * 26]
+)
+def test_what_is_no_id_tells_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match="no id"):
+        time_of(text)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from headgate.domain.ids import new_id
+from headgate.domain.ids import new_id, time_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +27,11 @@ class AuditEvent:
 
     @property
     def day(self) -> str:
-        """The day it belongs to, UTC: `2026-11-21`."""
-        return self.at.astimezone(UTC).date().isoformat()
+        """The day that it is filed under, UTC: `2026-11-21`. By the id, as that is what readers go on from."""
+        try:
+            return time_of(self.id).date().isoformat()
+        except ValueError:
+            return self.at.astimezone(UTC).date().isoformat()
 
 
 def audit_event(
