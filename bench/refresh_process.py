@@ -83,6 +83,8 @@ def _services(url: str) -> Container:
     stores = Adapters(
         catalog=memory.MemoryCatalogStore(),
         accounts=memory.MemoryAccountStore(),
+        connections=memory.MemoryConnectionStore(),
+        vault=memory.MemoryVault(),
         generations=memory.MemoryGenerationStore(),
         secrets=memory.EnvSecretStore(keys | addresses),
         starter=memory.MemoryRefreshStarter(),

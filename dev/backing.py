@@ -108,9 +108,12 @@ class MemoryBacking:
     def __init__(self, provider_environ: Mapping[str, str], start_refresh: RunRefresh) -> None:
         self._finished: list[GenerationRecord] = []
         self._catalog = memory.MemoryCatalogStore()
+        accounts = memory.MemoryAccountStore()
         self.adapters = Adapters(
             catalog=self._catalog,
-            accounts=memory.MemoryAccountStore(),
+            accounts=accounts,
+            connections=memory.MemoryConnectionStore(audit=accounts),
+            vault=memory.MemoryVault(),
             generations=memory.MemoryGenerationStore(on_finish=self._note),
             secrets=memory.EnvSecretStore(provider_environ),
             starter=memory.MemoryRefreshStarter(start_refresh),

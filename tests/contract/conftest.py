@@ -15,13 +15,17 @@ from boto3.session import Session
 from headgate.aws.accounts import DynamoAccountStore
 from headgate.aws.catalog import DynamoCatalogStore
 from headgate.aws.clients import AwsClients
+from headgate.aws.connections import DynamoConnectionStore
 from headgate.aws.generations import DynamoGenerationStore
-from headgate.ports import AccountStore, CatalogStore, GenerationStore
+from headgate.aws.usage import DynamoUsageStore
+from headgate.ports import AccountStore, CatalogStore, ConnectionStore, GenerationStore, UsageStore
 from headgate.testing.memory import (
     ManualClock,
     MemoryAccountStore,
     MemoryCatalogStore,
+    MemoryConnectionStore,
     MemoryGenerationStore,
+    MemoryUsageStore,
 )
 from tests.contract.tables import create_table_request
 
@@ -42,6 +46,18 @@ class AwsCall:
     service: str
     operation: str
     params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """A store of connections, and where its audit events go."""
+
+    store: ConnectionStore
+    log: AccountStore
+    is_aws: bool
+
+    async def audited(self) -> set[str]:
+        return {event.id for event in await self.log.read_audit(after=None, limit=1_000)}
 
 
 @dataclass(slots=True)
@@ -137,11 +153,11 @@ def catalog(request: pytest.FixtureRequest, clock: ManualClock) -> CatalogStore:
 
 
 @pytest.fixture(params=KINDS)
-def accounts(request: pytest.FixtureRequest) -> AccountStore:
+def accounts(request: pytest.FixtureRequest, clock: ManualClock) -> AccountStore:
     if request.param == "memory":
-        return MemoryAccountStore()
+        return MemoryAccountStore(clock)
     aws, make_table = request.getfixturevalue("aws"), request.getfixturevalue("make_table")
-    return DynamoAccountStore(aws.clients, make_table("AccountsTable"))
+    return DynamoAccountStore(aws.clients, make_table("AccountsTable"), clock)
 
 
 @pytest.fixture(params=KINDS)
@@ -150,3 +166,25 @@ def generations(request: pytest.FixtureRequest, clock: ManualClock) -> Generatio
         return MemoryGenerationStore(clock)
     aws, make_table = request.getfixturevalue("aws"), request.getfixturevalue("make_table")
     return DynamoGenerationStore(aws.clients, make_table("GenerationsTable"), clock)
+
+
+@pytest.fixture(params=KINDS)
+def connections(request: pytest.FixtureRequest, clock: ManualClock) -> Connections:
+    if request.param == "memory":
+        log = MemoryAccountStore()
+        return Connections(MemoryConnectionStore(clock, log), log, is_aws=False)
+    aws, make_table = request.getfixturevalue("aws"), request.getfixturevalue("make_table")
+    table, accounts_table = make_table("ConnectionsTable"), make_table("AccountsTable")
+    return Connections(
+        DynamoConnectionStore(aws.clients, table, accounts_table, clock),
+        DynamoAccountStore(aws.clients, accounts_table),
+        is_aws=True,
+    )
+
+
+@pytest.fixture(params=KINDS)
+def usage(request: pytest.FixtureRequest, clock: ManualClock) -> UsageStore:
+    if request.param == "memory":
+        return MemoryUsageStore(clock)
+    aws, make_table = request.getfixturevalue("aws"), request.getfixturevalue("make_table")
+    return DynamoUsageStore(aws.clients, make_table("LedgerTable"), clock)

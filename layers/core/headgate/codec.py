@@ -2,9 +2,11 @@
 
 The coding follows from a dataclass's annotations, so a field that is added is kept without a change here.
 Fields at their default are left out, and unknown ones are ignored, so that versions of the code can read
-each other's values. Decimals are strings, times RFC 3339 in UTC with microseconds, sets sorted lists.
+each other's values. Decimals are strings, times RFC 3339 in UTC with microseconds, sets sorted lists,
+bytes base64.
 """
 
+import base64
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -120,6 +122,14 @@ def _encode_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()
 
 
+def _encode_bytes(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _decode_bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
 def _encode_enum(member: Enum) -> Any:
     return member.value
 
@@ -128,6 +138,7 @@ _SCALARS: Mapping[Any, _Coders] = {
     **dict.fromkeys((str, int, float, bool, Any), _AS_IS),
     datetime: (_encode_time, datetime.fromisoformat),
     Decimal: (str, Decimal),
+    bytes: (_encode_bytes, _decode_bytes),
 }
 
 

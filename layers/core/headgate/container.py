@@ -14,8 +14,10 @@ from headgate.ports import (
     AccountStore,
     CatalogStore,
     Clock,
+    ConnectionStore,
     GenerationStore,
     HttpTransport,
+    KeyVault,
     Log,
     RefreshStarter,
     RequestSigner,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from headgate.services.chat import ChatService
     from headgate.services.check_health import HealthService
     from headgate.services.circuits import Circuits
+    from headgate.services.connection_keys import ConnectionKeys
     from headgate.services.explain import Explainer
     from headgate.services.limit_reads import ReadLimiter
     from headgate.services.list_models import ModelLister
@@ -51,7 +54,9 @@ class Adapters:
 
     catalog: CatalogStore
     accounts: AccountStore
+    connections: ConnectionStore
     generations: GenerationStore
+    vault: KeyVault
     secrets: SecretStore
     starter: RefreshStarter
     clock: Clock | None = None
@@ -117,7 +122,25 @@ class Container:
             return self._adapters.accounts
         from headgate.aws.accounts import DynamoAccountStore  # noqa: PLC0415
 
-        return DynamoAccountStore(self.aws, self.settings.accounts_table)
+        return DynamoAccountStore(self.aws, self.settings.accounts_table, self.clock)
+
+    @cached_property
+    def connections(self) -> ConnectionStore:
+        if self._adapters is not None:
+            return self._adapters.connections
+        from headgate.aws.connections import DynamoConnectionStore  # noqa: PLC0415
+
+        return DynamoConnectionStore(
+            self.aws, self.settings.connections_table, self.settings.accounts_table, self.clock
+        )
+
+    @cached_property
+    def vault(self) -> KeyVault:
+        if self._adapters is not None:
+            return self._adapters.vault
+        from headgate.aws.kms import KmsVault  # noqa: PLC0415
+
+        return KmsVault(self.aws, self.settings.kms_key_id)
 
     @cached_property
     def generations(self) -> GenerationStore:
@@ -202,6 +225,12 @@ class Container:
 
     def _known_slugs(self) -> "Iterable[str]":
         return self.registry.known_slugs()
+
+    @cached_property
+    def connection_keys(self) -> "ConnectionKeys":
+        from headgate.services.connection_keys import ConnectionKeys  # noqa: PLC0415
+
+        return ConnectionKeys(self.vault, self.clock, self.settings)
 
     @cached_property
     def authenticate(self) -> "Authenticator":
@@ -337,9 +366,12 @@ def memory_adapters(settings: Settings) -> Adapters:
     """Stores in this process alone; keys from the environment."""
     from headgate.testing import memory  # noqa: PLC0415
 
+    accounts = memory.MemoryAccountStore()
     return Adapters(
         catalog=memory.MemoryCatalogStore(),
-        accounts=memory.MemoryAccountStore(),
+        accounts=accounts,
+        connections=memory.MemoryConnectionStore(audit=accounts),
+        vault=memory.MemoryVault(),
         generations=memory.MemoryGenerationStore(),
         secrets=memory.EnvSecretStore(settings.provider_environ),
         starter=memory.MemoryRefreshStarter(),

@@ -15,6 +15,7 @@ from headgate.domain.errors import GatewayFault
 _NAMES: Mapping[str, str] = {
     "dynamodb": "The store",
     "secretsmanager": "The store of the platform's keys",
+    "kms": "The vault of users' keys",
     "lambda": "The refresh function",
 }
 
@@ -66,10 +67,23 @@ class TransactionCancelled(Exception):
         reason = self.reasons[action] if action < len(self.reasons) else None
         return reason if reason is not None and reason.code == _CONDITION else None
 
+    def is_contended(self, action: int) -> bool:
+        """Whether another was in the way of this action, so that nothing is known of its condition."""
+        return action < len(self.reasons) and self.reasons[action].code in _CONTENTION
+
     @property
     def is_passing(self) -> bool:
         """Whether others were in the way, so that the same transaction may succeed in a moment."""
         return any(reason.code in _CONTENTION for reason in self.reasons)
+
+
+_UNSEALABLE = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
+"""Codes of KMS for a ciphertext that this key, with this context, did not make.
+https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html (2026-11-21)"""
+
+
+class BadCiphertext(Exception):
+    """A ciphertext that was made with another context or key, or that is none."""
 
 
 class NoSuchSecret(Exception):
@@ -80,8 +94,8 @@ class NoSuchSecret(Exception):
 def translated(service: str) -> Iterator[None]:
     """Turns every exception of the SDK into one of ours.
 
-    Raises ConditionFailed, TransactionCancelled, NoSuchSecret, or GatewayFault: `internal` when the request
-    itself was wrong, else `gateway_unavailable`.
+    Raises ConditionFailed, TransactionCancelled, NoSuchSecret, BadCiphertext, or GatewayFault: `internal`
+    when the request itself was wrong, else `gateway_unavailable`.
     """
     from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError  # noqa: PLC0415
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
@@ -120,6 +134,8 @@ def _of_answer(service: str, response: Mapping[str, Any]) -> Exception:
     # InvalidRequestException is what reading a secret that is scheduled for deletion answers.
     if service == "secretsmanager" and code in ("ResourceNotFoundException", "InvalidRequestException"):
         return NoSuchSecret()
+    if service == "kms" and code in _UNSEALABLE:
+        return BadCiphertext()
     return _refused(service) if code in _OUR_MISTAKES else GatewayFault.unavailable(_name(service))
 
 

@@ -1,6 +1,7 @@
 """A user's own ways to providers: keys and addresses that are theirs. Pure."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -72,3 +73,27 @@ def key_context(connection: Connection) -> dict[str, str]:
         "type": connection.type,
         "host": connection.host or "-",
     }
+
+
+def newest_first(rows: Iterable[Connection]) -> tuple[Connection, ...]:
+    return tuple(sorted(rows, key=lambda row: (row.created_at, row.id), reverse=True))
+
+
+def default_among(rows: Iterable[Connection], default_id: str | None) -> str | None:
+    """Which is the default, of these rows, where `default_id` was: that one while it is active, else the
+    newest active one; None when none is active."""
+    live = [row for row in newest_first(rows) if row.is_active]
+    if any(row.id == default_id for row in live):
+        return default_id
+    return live[0].id if live else None
+
+
+def access_tag(connection: Connection) -> str:
+    """Names the key and address that a connection has now: 24 hex digits, of which nothing can be learnt."""
+    parts = (connection.type, connection.base_url or "", (connection.sealed or b"").hex())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+
+def attention_after(before: Connection, after: Connection) -> str | None:
+    """What is still wrong after a change: what was before, unless it has another key or address now."""
+    return before.needs_attention if access_tag(before) == access_tag(after) else None

@@ -58,6 +58,8 @@ class ConnectionStore(Protocol):
         Taken from one that stops being active, the default goes to the newest active one; one that becomes
         active takes it only if there is none.
 
+        `needs_attention` is not taken from it: what is stored stays while key and address do, and else goes.
+
         Raises Conflict when someone else was quicker.
         """
         ...

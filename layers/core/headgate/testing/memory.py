@@ -4,11 +4,14 @@ from headgate.clock import SystemClock
 from headgate.testing.accounts import MemoryAccountStore
 from headgate.testing.catalog import MemoryCatalogStore
 from headgate.testing.clock import ManualClock
+from headgate.testing.connections import MemoryConnectionStore
 from headgate.testing.generations import MemoryGenerationStore
 from headgate.testing.logs import LogEntry, MemoryLog, NullLog
 from headgate.testing.refresh import MemoryRefreshStarter
 from headgate.testing.secrets import EnvSecretStore, MemorySecretStore
 from headgate.testing.transport import Answer, ScriptedResponse, ScriptedTransport
+from headgate.testing.usage import MemoryUsageStore
+from headgate.testing.vault import MemoryVault
 
 __all__ = [
     "Answer",
@@ -17,10 +20,13 @@ __all__ = [
     "ManualClock",
     "MemoryAccountStore",
     "MemoryCatalogStore",
+    "MemoryConnectionStore",
     "MemoryGenerationStore",
     "MemoryLog",
     "MemoryRefreshStarter",
     "MemorySecretStore",
+    "MemoryUsageStore",
+    "MemoryVault",
     "NullLog",
     "ScriptedResponse",
     "ScriptedTransport",
