@@ -1,4 +1,4 @@
-"""Whatever is offered and wished for: what an explanation promises is what is called, and each call counts."""
+"""Whatever is offered and wished for: what an explanation promises is what is called, each call counted."""
 
 from decimal import Decimal
 from itertools import pairwise

@@ -12,6 +12,8 @@ from headgate.providers.bedrock import Bedrock
 
 CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 OLD_CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
+NEW_CLAUDE = "global.anthropic.claude-opus-4-7"
+BOTH_CLAUDE = "us.anthropic.claude-opus-4-6-v1"
 LLAMA = "meta.llama3-8b-instruct-v1:0"
 NOVA = "amazon.nova-pro-v1:0"
 PNG = "iVBORw0KGgoAAAANSUhEUg=="
@@ -59,7 +61,7 @@ def test_texts_and_settings_are_where_converse_has_them() -> None:
         {"role": "assistant", "content": " "},
         {"role": "user", "content": "Three"},
     ]
-    body, dropped = ask(messages=messages, max_tokens=9, temperature=0.5, top_p=0.9, stop=["END"])
+    body, dropped = ask(NOVA, messages=messages, max_tokens=9, temperature=0.5, top_p=0.9, stop=["END"])
     assert body == {
         "system": [{"text": "Be brief."}],
         "messages": [{"role": "user", "content": [{"text": "One"}, {"text": "Two"}, {"text": "Three"}]}],
@@ -197,9 +199,55 @@ def thoughts_of(model: str, **fields: Any) -> tuple[Any, list[str]]:
 
 def test_a_claude_is_given_a_budget_within_its_tokens_and_no_temperature() -> None:
     body, dropped = ask(reasoning_effort="high", max_tokens=5000, temperature=0.2)
-    assert body["additionalModelRequestFields"]["thinking"] == {"type": "enabled", "budget_tokens": 4999}
+    assert body["additionalModelRequestFields"]["thinking"] == {"type": "enabled", "budget_tokens": 4000}
     assert body["inferenceConfig"] == {"maxTokens": 5000}
     assert dropped == ["temperature"]
+
+
+ADAPTIVE = {"type": "adaptive"}
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "told"),
+    [
+        (
+            NEW_CLAUDE,
+            {"reasoning_effort": "high"},
+            {"thinking": ADAPTIVE, "output_config": {"effort": "high"}},
+        ),
+        (
+            NEW_CLAUDE,
+            {"thinking": {"type": "enabled", "budget_tokens": 2000}},
+            {"thinking": ADAPTIVE, "output_config": {"effort": "low"}},
+        ),
+        (NEW_CLAUDE, {"reasoning_effort": "none"}, None),
+        (BOTH_CLAUDE, {"reasoning": {"enabled": True}}, {"thinking": ADAPTIVE}),
+        (
+            BOTH_CLAUDE,
+            {"thinking": {"type": "enabled", "budget_tokens": 2000}},
+            {"thinking": {"type": "enabled", "budget_tokens": 2000}},
+        ),
+        (CLAUDE, {"reasoning": {"enabled": True}}, {"thinking": {"type": "enabled", "budget_tokens": 8192}}),
+    ],
+)
+def test_each_claude_is_told_to_think_in_the_way_it_takes(model: str, asked: Any, told: Any) -> None:
+    assert thoughts_of(model, **asked) == (told, [])
+
+
+def test_a_claude_that_decides_itself_may_have_a_tool_forced_on_it_and_few_tokens() -> None:
+    fields = {"tools": [WEATHER], "tool_choice": "required", "max_tokens": 500}
+    told, dropped = thoughts_of(NEW_CLAUDE, reasoning_effort="low", **fields)
+    assert told == {"thinking": ADAPTIVE, "output_config": {"effort": "low"}}
+    assert dropped == []
+
+
+def test_a_claude_is_told_one_means_of_sampling_or_none() -> None:
+    assert ask(CLAUDE, temperature=0.5, top_p=0.5)[0]["inferenceConfig"] == {"temperature": 0.5}
+    body, dropped = ask(NEW_CLAUDE, temperature=0.5, top_p=0.5, top_k=5)
+    assert "inferenceConfig" not in body
+    assert "additionalModelRequestFields" not in body
+    assert sorted(dropped) == ["temperature", "top_k", "top_p"]
+    assert ask(NEW_CLAUDE, temperature=1, top_p=1)[1] == []
 
 
 @pytest.mark.parametrize(

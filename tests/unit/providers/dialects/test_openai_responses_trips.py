@@ -63,14 +63,14 @@ objects = st.dictionaries(names, st.integers() | texts, max_size=3).map(json.dum
 images = st.builds(
     lambda source, detail: Media(kind="image", detail=detail, **source),
     st.builds(dict, url=urls)
-    | st.builds(dict, file_id=ids)
+    | st.builds(dict, file_id=ids.map("file-{}".format))
     | st.builds(dict, data=base64s, mime_type=st.sampled_from(["image/png", "image/webp"])),
     st.sampled_from([None, "auto", "low", "high"]),
 )
 files = st.builds(
     lambda source: Media(kind="file", **source),
     st.builds(dict, url=urls)
-    | st.builds(dict, file_id=ids)
+    | st.builds(dict, file_id=ids.map("file-{}".format))
     | st.builds(dict, data=base64s, mime_type=st.sampled_from(["application/pdf", "text/plain"]), name=names),
 )
 sounds = st.builds(

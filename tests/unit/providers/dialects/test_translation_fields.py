@@ -35,6 +35,7 @@ REFUSED_OF_CHAT: dict[str, Any] = {
     "preset": "mine",
 }
 DROPPED_OF_CHAT: dict[str, Any] = {
+    "route": "sort",
     "transforms": ["middle-out"],
     "prediction": {"type": "content", "content": "x"},
     "service_tier": "flex",
@@ -73,6 +74,7 @@ HARMLESS_OF_CHAT: dict[str, Any] = {
     "logit_bias": {},
     "modalities": ["text"],
     "plugins": [],
+    "route": "fallback",
     "transforms": [],
     "service_tier": "auto",
     "stream_options": {"include_usage": True},

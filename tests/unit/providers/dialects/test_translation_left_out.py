@@ -5,7 +5,17 @@ from typing import Any
 import orjson
 import pytest
 
-from headgate.domain.conversation import Conversation, Started
+from headgate.domain.conversation import (
+    Conversation,
+    Media,
+    Started,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from headgate.domain.errors import CannotCarry
 from headgate.providers.base import ChatCall
 from headgate.providers.dialects.base import (
     ANTHROPIC_MESSAGES,
@@ -18,6 +28,7 @@ from headgate.providers.dialects.base import (
 from headgate.providers.dialects.bedrock_converse import BedrockConverse
 from headgate.providers.dialects.gemini import GeminiGenerate
 from headgate.providers.dialects.openai_responses import OpenAIResponses
+from headgate.providers.dialects.results_first import results_first
 from tests.unit.providers import framing
 from tests.unit.providers.dialects import gemini_saying, responses
 from tests.unit.providers.dialects.speaking import DONE, chunk, frame
@@ -32,6 +43,7 @@ from tests.unit.providers.dialects.translating import (
     sse,
     streamed,
     system,
+    tool,
     user,
 )
 
@@ -206,3 +218,57 @@ def test_thoughts_that_nobody_keeps_are_asked_for_sealed_where_a_model_has_any()
     assert dropped(OPENAI_RESPONSES, asking(), info=thinks)[0]["include"] == ["reasoning.encrypted_content"]
     assert "include" not in dropped(OPENAI_RESPONSES, asking(), info=speaks)[0]
     assert "include" not in dropped(OPENAI_RESPONSES, asking())[0]
+
+
+@pytest.mark.parametrize("back", [ANTHROPIC_MESSAGES, GEMINI, BEDROCK_CONVERSE])
+def test_instructions_other_than_text_are_refused_where_they_can_not_be_said(back: str) -> None:
+    image = Media(kind="image", data="aGk=", mime_type="image/png")
+    with pytest.raises(CannotCarry) as refused:
+        dropped(back, asking(system(image), user("Hi?")))
+    assert [error.field for error in refused.value.errors] == ["messages"]
+
+
+@pytest.mark.parametrize("kind", ["image", "file"])
+def test_a_file_that_lies_with_another_provider_is_refused(kind: Any) -> None:
+    with pytest.raises(CannotCarry):
+        dropped(OPENAI_RESPONSES, asking(user(Media(kind=kind, file_id="file_011abc"))))
+    assert dropped(OPENAI_RESPONSES, asking(user(Media(kind=kind, file_id="file-abc"))))[1] == []
+
+
+@pytest.mark.parametrize("back", [OPENAI_CHAT, ANTHROPIC_MESSAGES, GEMINI, BEDROCK_CONVERSE])
+def test_a_tool_that_must_be_called_though_none_is_there_is_named(back: str) -> None:
+    for choice in (ToolChoice(mode="required"), ToolChoice(mode="tool", name="f")):
+        assert dropped(back, asking(tool_choice=choice))[1] == ["tool_choice"]
+    assert dropped(back, asking(tool_choice=ToolChoice(mode="none")))[1] == []
+
+
+BETWEEN = (
+    user("Hi?"),
+    assistant(ToolCall(id="c1", name="f", arguments="{}"), ToolCall(id="c2", name="f", arguments="{}")),
+    tool(ToolResult(call_id="c2", name="f", parts=(Text(text="2"),))),
+    user("Hurry."),
+    tool(ToolResult(call_id="c1", name="f", parts=(Text(text="1"),))),
+)
+
+
+def test_results_follow_their_calls_before_anything_else_is_said() -> None:
+    offered = asking(*BETWEEN, tools=(Tool(name="f"),))
+    chat, _ = dropped(OPENAI_CHAT, offered)
+    assert [each["role"] for each in chat["messages"]] == ["user", "assistant", "tool", "tool", "user"]
+    gemini, _ = dropped(GEMINI, offered)
+    assert [*map(set, gemini["contents"][2]["parts"])] == [
+        {"functionResponse"},
+        {"functionResponse"},
+        {"text"},
+    ]
+    bedrock, _ = dropped(BEDROCK_CONVERSE, offered)
+    assert [*map(set, bedrock["messages"][2]["content"])] == [{"toolResult"}, {"toolResult"}, {"text"}]
+    claude, _ = dropped(ANTHROPIC_MESSAGES, offered)
+    kinds = [block["type"] for block in claude["messages"][2]["content"]]
+    assert kinds == ["tool_result", "tool_result", "text"]
+
+
+def test_what_is_said_after_results_or_without_calls_stays_where_it_was() -> None:
+    chat = [user("a"), assistant("b"), user("c"), assistant("d"), user("e"), system("f")]
+    assert results_first(chat) == chat
+    assert results_first([*BETWEEN, assistant("g"), user("h")])[-2:] == [assistant("g"), user("h")]

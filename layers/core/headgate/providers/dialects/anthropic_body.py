@@ -21,7 +21,7 @@ from headgate.providers.base import ChatCall
 from headgate.providers.dialects.anthropic_models import Claude, claude_of
 from headgate.providers.dialects.anthropic_turns import TurnWriter, cache_control
 from headgate.providers.dialects.base import CannotCarry
-from headgate.providers.dialects.carrying import carry, drop, drop_sampling
+from headgate.providers.dialects.carrying import carry, drop, drop_sampling, note_idle_choice
 from headgate.providers.dialects.thinking import budget_of, effort_of, is_off
 
 DEFAULT_MAX_TOKENS = 4096
@@ -47,6 +47,7 @@ def write_request(conversation: Conversation, call: ChatCall) -> dict[str, Any]:
     if conversation.tools:
         body["tools"] = [_write_tool(tool) for tool in conversation.tools]
         body |= _write_choice(conversation)
+    note_idle_choice(conversation, call)
     body |= _write_thinking(conversation, call, claude, body)
     body |= _write_sampling(conversation, call, claude, thinks=_thinks(body))
     if conversation.output is not None and conversation.output.schema is not None:

@@ -53,7 +53,7 @@ class TurnWriter:
             if message.role is Role.SYSTEM:
                 if turns:
                     drop(self._call, MOVED_INSTRUCTIONS)
-                system += self._blocks(message.parts)
+                system += self._instructions(message.parts)
                 continue
             role = "assistant" if message.role is Role.ASSISTANT else "user"
             blocks = self._assistant(message.parts) if role == "assistant" else self._blocks(message.parts)
@@ -80,6 +80,11 @@ class TurnWriter:
         return system, turns
 
     # -- parts --------------------------------------------------------------------------------------------
+
+    def _instructions(self, parts: Iterable[Part]) -> list[dict[str, Any]]:
+        if not all(isinstance(part, Text) for part in parts):
+            raise CannotCarry.field("messages", "this provider takes instructions as text alone.")
+        return self._blocks(parts)
 
     def _assistant(self, parts: Iterable[Part]) -> list[dict[str, Any]]:
         blocks: list[dict[str, Any]] = []

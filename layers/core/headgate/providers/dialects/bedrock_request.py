@@ -10,10 +10,11 @@ from typing import Any
 from headgate.domain.conversation import Conversation, OutputFormat, Tool, ToolChoice
 from headgate.domain.errors import CannotCarry
 from headgate.providers.base import ChatCall
-from headgate.providers.dialects.bedrock_families import is_claude, is_nova, keeps_to_schemas
+from headgate.providers.dialects.anthropic_models import claude_of
+from headgate.providers.dialects.bedrock_families import base_name, is_claude, is_nova, keeps_to_schemas
 from headgate.providers.dialects.bedrock_thinking import write_thinking
 from headgate.providers.dialects.bedrock_turns import TurnWriter
-from headgate.providers.dialects.carrying import carry, drop, drop_sampling
+from headgate.providers.dialects.carrying import carry, drop, drop_sampling, note_idle_choice
 from headgate.providers.dialects.openai_answers import write_json
 
 _OWN = frozenset(
@@ -46,6 +47,7 @@ def write_body(conversation: Conversation, call: ChatCall) -> dict[str, Any]:
         body["toolConfig"] = tools
     if output := _format(conversation.output, call):
         body["outputConfig"] = output
+    note_idle_choice(conversation, call)
     drop_sampling(conversation, call, *_SAMPLING)
     if conversation.user is not None:
         drop(call, "user")
@@ -72,7 +74,7 @@ def _model_fields(conversation: Conversation, call: ChatCall) -> dict[str, Any]:
     top_k = conversation.top_k
     if top_k is None:
         return fields
-    if is_claude(call.model) and "thinking" not in fields:
+    if is_claude(call.model) and "thinking" not in fields and claude_of(base_name(call.model)).samples:
         fields["top_k"] = top_k
     elif is_nova(call.model):
         # https://docs.aws.amazon.com/nova/latest/userguide/complete-request-schema.html (2026-11-20)
@@ -88,6 +90,8 @@ def _configure(conversation: Conversation, call: ChatCall, *, thinks: bool) -> d
     https://docs.claude.com/en/docs/build-with-claude/extended-thinking#feature-compatibility (2026-11-20).
     """
     temperature, top_p = conversation.temperature, conversation.top_p
+    if is_claude(call.model):
+        temperature, top_p = _sampling_of_claude(conversation, call)
     if thinks and temperature not in (None, 1):
         drop(call, "temperature")
         temperature = None
@@ -104,6 +108,22 @@ def _configure(conversation: Conversation, call: ChatCall, *, thinks: bool) -> d
         "stopSequences": [stop for stop in conversation.stop if stop] or None,
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _sampling_of_claude(conversation: Conversation, call: ChatCall) -> tuple[float | None, float | None]:
+    """One of the two, and neither since 4.7: https://platform.claude.com/docs/en/about-claude/models/
+    migration-guide (2026-11-21). 1 is the default of both, so it is not missed."""
+    temperature, top_p = conversation.temperature, conversation.top_p
+    samples = claude_of(base_name(call.model)).samples
+    if top_p is not None and (not samples or temperature is not None):
+        if top_p != 1:
+            drop(call, "top_p")
+        top_p = None
+    if temperature is not None and not samples:
+        if temperature != 1:
+            drop(call, "temperature")
+        temperature = None
+    return temperature, top_p
 
 
 # -- tools ------------------------------------------------------------------------------------------------

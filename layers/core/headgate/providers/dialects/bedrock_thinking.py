@@ -8,14 +8,14 @@ from typing import Any
 
 from headgate.domain.conversation import Conversation, Thinking
 from headgate.providers.base import ChatCall
-from headgate.providers.dialects.bedrock_families import base_name, claude_version, is_claude
+from headgate.providers.dialects.anthropic_models import Claude, claude_of
+from headgate.providers.dialects.bedrock_families import base_name, is_claude
 from headgate.providers.dialects.carrying import drop
 from headgate.providers.dialects.thinking import budget_of, effort_of, is_off
 
 _LEAST_BUDGET = 1024
 _DEFAULT_BUDGET = 8192
 """Where Claude is asked to think, with no word of how much, and can't decide itself."""
-_ADAPTS_SINCE = (4, 6)
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 
 
@@ -39,20 +39,38 @@ def write_thinking(conversation: Conversation, call: ChatCall) -> dict[str, Any]
 
 
 def _of_claude(thinking: Thinking, conversation: Conversation, call: ChatCall) -> dict[str, Any]:
-    """Claude does not think while a tool is forced on it, nor with fewer tokens than the least budget."""
-    name, choice = base_name(call.model), conversation.tool_choice
+    """Since 4.7 only as much as it decides itself, and is not told to stop; before 4.6 only by a budget.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-adaptive-thinking.html (2026-11-21).
+    By a budget Claude does not think while a tool is forced on it, nor with fewer tokens than the least one.
+    """
+    claude, choice = claude_of(base_name(call.model)), conversation.tool_choice
     if is_off(thinking):
         return {}
+    if claude.adaptive and (thinking.budget_tokens is None or not claude.budget):
+        return _adaptive(thinking, claude)
     forced = choice is not None and choice.mode in ("required", "tool") and bool(conversation.tools)
-    thinks = claude_version(call.model) >= (4, 0) or "claude-3-7" in name
-    room = conversation.max_tokens
-    if not thinks or forced or (room is not None and room <= _LEAST_BUDGET):
+    budget = _budget(thinking, conversation.max_tokens) if claude.budget else None
+    if budget is None or forced:
         drop(call, "thinking")
         return {}
-    budget = budget_of(thinking)
-    if budget is None and claude_version(call.model) >= _ADAPTS_SINCE:
-        return {"thinking": {"type": "adaptive"}}
-    budget = max(_LEAST_BUDGET, budget if budget is not None else _DEFAULT_BUDGET)
-    if room is not None:
-        budget = min(budget, room - 1)
     return {"thinking": {"type": "enabled", "budget_tokens": budget}}
+
+
+def _adaptive(thinking: Thinking, claude: Claude) -> dict[str, Any]:
+    written: dict[str, Any] = {"thinking": {"type": "adaptive"}}
+    if thinking.visible and claude.hides:
+        written["thinking"]["display"] = "summarized"
+    effort = effort_of(thinking)
+    if effort is not None:
+        written["output_config"] = {"effort": claude.effort(effort)}
+    return written
+
+
+def _budget(thinking: Thinking, room: int | None) -> int | None:
+    """A budget that leaves a fifth of the limit to the answer; None where too little is left to think."""
+    budget = max(_LEAST_BUDGET, budget_of(thinking) or _DEFAULT_BUDGET)
+    if room is None:
+        return budget
+    budget = max(_LEAST_BUDGET, min(budget, room * 4 // 5))
+    return budget if budget < room else None

@@ -26,6 +26,7 @@ from headgate.providers.dialects.bedrock_families import caches_prompts, is_clau
 from headgate.providers.dialects.bedrock_media import MediaWriter
 from headgate.providers.dialects.carrying import MOVED_INSTRUCTIONS, drop
 from headgate.providers.dialects.openai_answers import AnswerError, read_json
+from headgate.providers.dialects.results_first import results_first
 
 _OPENING = "(The conversation goes on.)"
 """In place of the user's first turn where the assistant speaks first."""
@@ -53,7 +54,7 @@ class TurnWriter:
 
         Raises CannotCarry naming what Bedrock can't be told.
         """
-        for message in messages:
+        for message in results_first(messages):
             if message.name is not None:
                 drop(self._call, "messages[].name")
             if message.role is Role.SYSTEM:

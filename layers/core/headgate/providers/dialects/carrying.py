@@ -53,6 +53,7 @@ _OPENAI_CHAT: Mapping[str, FieldRule] = {
     "tool_choice": _refused("This provider can't choose among tools in that way."),
     "response_format": _refused("This provider can't answer in that format."),
     "preset": _refused("OpenRouter's presets are OpenRouter's alone."),
+    "route": _dropped("The gateway fails over by itself.", "fallback"),
     "transforms": _dropped(_COST, []),
     "prediction": _dropped(_COST),
     "service_tier": _dropped(_COST, "auto", "default"),
@@ -124,6 +125,13 @@ def carry(extras: Mapping[str, Any], call: ChatCall, *, own: Collection[str] = (
 def _kind_of(value: Any) -> str:
     kind = value.get("type") if isinstance(value, Mapping) else None
     return f"({kind}) " if isinstance(kind, str) and len(kind) <= _LONGEST_KIND else ""
+
+
+def note_idle_choice(conversation: Conversation, call: ChatCall) -> None:
+    """Notes a tool that must be called, though none is there: some would refuse it, others not hear it."""
+    choice = conversation.tool_choice
+    if choice is not None and choice.mode in ("required", "tool") and not conversation.tools:
+        drop(call, "tool_choice")
 
 
 def drop_sampling(conversation: Conversation, call: ChatCall, *names: str) -> None:

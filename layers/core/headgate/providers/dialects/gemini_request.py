@@ -10,7 +10,7 @@ from typing import Any
 from headgate.domain.conversation import Conversation, OutputFormat, Tool, ToolChoice
 from headgate.domain.errors import CannotCarry
 from headgate.providers.base import ChatCall
-from headgate.providers.dialects.carrying import carry, drop
+from headgate.providers.dialects.carrying import carry, drop, note_idle_choice
 from headgate.providers.dialects.gemini_families import is_gemma
 from headgate.providers.dialects.gemini_thinking import write_thinking
 from headgate.providers.dialects.gemini_turns import TurnWriter
@@ -44,6 +44,7 @@ def write_body(conversation: Conversation, call: ChatCall) -> dict[str, Any]:
         choice = _choose(conversation.tool_choice, conversation.tools, call)
         if choice:
             body["toolConfig"] = {"functionCallingConfig": choice}
+    note_idle_choice(conversation, call)
     config = _configure(conversation, call) | _images(extras)
     if config:
         body["generationConfig"] = config

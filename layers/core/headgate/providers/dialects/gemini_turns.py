@@ -24,6 +24,7 @@ from headgate.providers.dialects.carrying import MOVED_INSTRUCTIONS, drop
 from headgate.providers.dialects.gemini_families import checks_signatures, takes_tool_media
 from headgate.providers.dialects.gemini_media import write_media
 from headgate.providers.dialects.openai_answers import AnswerError, read_json
+from headgate.providers.dialects.results_first import results_first
 
 FOREIGN_SIGNATURE = "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv"
 """For a call that no Gemini model signed, or whose client lost the signature: Gemini 3 wants one.
@@ -47,7 +48,7 @@ class TurnWriter:
 
         Raises CannotCarry naming what Gemini can't be told.
         """
-        for message in messages:
+        for message in results_first(messages):
             if message.name is not None:
                 drop(self._call, "messages[].name")
             if message.role is Role.SYSTEM:

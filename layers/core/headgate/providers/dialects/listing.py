@@ -62,7 +62,9 @@ def read_tokens(value: Any) -> int | None:
     if isinstance(value, str):
         value = int(value) if value.isdecimal() and len(value) < 12 else None
     elif isinstance(value, float | Decimal):
-        value = int(value) if _is_finite(value) and value % 1 == 0 else None
+        # Bounded first: a Decimal may stand for more digits than there is room for.
+        fit = _is_finite(value) and 0 < value <= MAX_TOKENS
+        value = int(value) if fit and value == int(value) else None
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if 0 < value <= MAX_TOKENS else None

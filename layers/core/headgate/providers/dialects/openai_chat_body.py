@@ -9,7 +9,7 @@ from typing import Any
 
 from headgate.domain.conversation import Conversation, OutputFormat, Thinking, Tool, ToolChoice
 from headgate.providers.base import ChatCall
-from headgate.providers.dialects.carrying import carry, drop
+from headgate.providers.dialects.carrying import carry, drop, note_idle_choice
 from headgate.providers.dialects.openai_chat_traits import ChatTraits
 from headgate.providers.dialects.openai_chat_turns import TurnWriter, cache_control
 from headgate.providers.dialects.thinking import effort_of, is_off
@@ -22,6 +22,7 @@ def write_request(conversation: Conversation, call: ChatCall, traits: ChatTraits
     if conversation.tools:
         body["tools"] = [_write_tool(tool, call, traits) for tool in conversation.tools]
     body |= _write_choice(conversation)
+    note_idle_choice(conversation, call)
     if conversation.output is not None:
         body["response_format"] = _write_output(conversation.output)
     if conversation.thinking is not None:

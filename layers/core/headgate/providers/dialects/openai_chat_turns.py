@@ -20,6 +20,7 @@ from headgate.providers.dialects.carrying import drop
 from headgate.providers.dialects.media import audio_format, data_url, decode_text
 from headgate.providers.dialects.openai_chat_reasoning import all_details
 from headgate.providers.dialects.openai_chat_traits import ChatTraits
+from headgate.providers.dialects.results_first import results_first
 
 _OWN_FILES = "file-"
 """How OpenAI's ids of files begin; Anthropic's begin with `file_`."""
@@ -39,7 +40,7 @@ class TurnWriter:
         """Raises CannotCarry."""
         written: list[dict[str, Any]] = []
         waiting: list[dict[str, Any]] = []
-        for message in messages:
+        for message in results_first(messages):
             if message.role is not Role.TOOL and waiting:
                 written.append({"role": "user", "content": waiting})
                 waiting = []

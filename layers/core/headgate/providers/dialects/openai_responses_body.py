@@ -45,6 +45,8 @@ _OWN: Mapping[str, frozenset[str]] = {
 }
 
 
+_OWN_FILES = "file-"
+"""How OpenAI's ids of files begin; Anthropic's begin with `file_`."""
 _LEAST_TOKENS = 16
 """Fewer are refused: «Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16»
 (https://platform.openai.com/docs/api-reference/responses/create, 2026-11-20)."""
@@ -209,19 +211,25 @@ class _Input:
             drop(self._call, "cache_control")
 
 
+def _own_file(file_id: str) -> str:
+    if not file_id.startswith(_OWN_FILES):
+        raise CannotCarry.field("messages", "the file lies with another provider; send its content.")
+    return file_id
+
+
 def _image(part: Media) -> dict[str, Any]:
     item: dict[str, Any] = {"type": "input_image"}
     if part.detail is not None:
         item["detail"] = part.detail
     if part.file_id is not None:
-        return {**item, "file_id": part.file_id}
+        return {**item, "file_id": _own_file(part.file_id)}
     return {**item, "image_url": part.url if part.url is not None else data_url(part)}
 
 
 def _file(part: Media) -> dict[str, Any]:
     """A file that is sent as data needs a name."""
     if part.file_id is not None:
-        return {"type": "input_file", "file_id": part.file_id}
+        return {"type": "input_file", "file_id": _own_file(part.file_id)}
     if part.url is not None:
         return {"type": "input_file", "file_url": part.url}
     named = part.name or ("document.pdf" if part.mime_type == "application/pdf" else "document")
