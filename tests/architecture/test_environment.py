@@ -109,7 +109,9 @@ def test_money_is_spoken_of_to_those_that_move_or_show_it(stack: Stack) -> None:
 
 def test_a_stack_serves_without_credits_fee_or_tokens_unless_told_otherwise(stack: Stack) -> None:
     settings = from_environ("generations", stack.function("generations").environment)
-    assert (settings.credits, settings.gateway_fee_percent, settings.oidc_issuer) == ("off", 0, None)
+    assert settings.credits == "off"
+    assert not settings.gateway_fee_percent
+    assert settings.oidc_issuer is None
 
 
 def test_no_key_stands_in_the_template(stack: Stack) -> None:

@@ -22,6 +22,8 @@ NUMBERS = {
     "HEADGATE_PING_S": "ping_s",
     "HEADGATE_MAX_BODY_BYTES": "max_body_bytes",
     "HEADGATE_READ_REQUESTS_PER_MINUTE": "read_requests_per_minute",
+    "HEADGATE_DEFAULT_HOLD_TOKENS": "default_hold_tokens",
+    "HEADGATE_GATEWAY_FEE_PERCENT": "gateway_fee_percent",
 }
 
 
@@ -72,6 +74,31 @@ def test_the_mock_is_on_off_or_there_when_nothing_else_is(text: str, mock: str) 
     assert from_environ("x", {"HEADGATE_MOCK": text}).mock == mock
 
 
+def test_a_fee_is_the_very_number_that_was_written() -> None:
+    read = from_environ("x", {"HEADGATE_GATEWAY_FEE_PERCENT": "2.1"})
+    assert str(read.gateway_fee_percent) == "2.1"
+
+
+@pytest.mark.parametrize(("text", "credits"), [("", "off"), ("off", "off"), ("Enforced", "enforced")])
+def test_credits_are_off_or_enforced(text: str, credits: str) -> None:
+    assert from_environ("x", {"HEADGATE_CREDITS": text}).credits == credits
+
+
+@pytest.mark.parametrize("text", ["on", "true", "1", "enforce"])
+def test_who_may_mean_to_charge_is_asked_to_say_it_properly(text: str) -> None:
+    with pytest.raises(GatewayFault, match="HEADGATE_CREDITS"):
+        from_environ("x", {"HEADGATE_CREDITS": text})
+
+
+def test_tokens_of_an_issuer_are_taken_where_one_is_named() -> None:
+    names = {"HEADGATE_OIDC_ISSUER": "https://id.example", "HEADGATE_OIDC_AUDIENCE": "gate"}
+    read = from_environ("x", {**names, "HEADGATE_OIDC_SCOPES_CLAIM": "roles"})
+    assert (read.oidc_issuer, read.oidc_audience) == ("https://id.example", "gate")
+    assert read.oidc_scopes_claim == "roles"
+    unset = from_environ("x", {**dict.fromkeys(names, ""), "HEADGATE_OIDC_SCOPES_CLAIM": ""})
+    assert (unset.oidc_issuer, unset.oidc_audience, unset.oidc_scopes_claim) == (None, None, "scope")
+
+
 def test_lists_are_words_between_commas() -> None:
     read = from_environ(
         "x",
@@ -98,6 +125,9 @@ def test_tables_and_endpoints_come_from_their_variables() -> None:
             "HEADGATE_CATALOG_TABLE": "c",
             "HEADGATE_ACCOUNTS_TABLE": "a",
             "HEADGATE_GENERATIONS_TABLE": "g",
+            "HEADGATE_CONNECTIONS_TABLE": "n",
+            "HEADGATE_LEDGER_TABLE": "l",
+            "HEADGATE_KMS_KEY": "alias/k",
             "HEADGATE_REFRESH_FUNCTION": "r",
             "HEADGATE_DEFAULT_TEXT_MODEL": "openai/gpt-5",
             "AWS_REGION": "eu-central-1",
@@ -106,6 +136,7 @@ def test_tables_and_endpoints_come_from_their_variables() -> None:
     )
     assert (read.store, read.catalog_table, read.accounts_table) == ("memory", "c", "a")
     assert (read.generations_table, read.refresh_function) == ("g", "r")
+    assert (read.connections_table, read.ledger_table, read.kms_key_id) == ("n", "l", "alias/k")
     assert read.default_text_model == "openai/gpt-5"
     assert read.aws_region == "eu-central-1"
     assert read.aws_endpoint_url == read.aws_lambda_endpoint_url == "http://127.0.0.1:1"

@@ -122,7 +122,7 @@ def from_environ(function: str, environ: Mapping[str, str] | None = None) -> Set
         default_text_model=env.get("HEADGATE_DEFAULT_TEXT_MODEL") or None,
         credits=_credits(env.get("HEADGATE_CREDITS", "")),
         default_hold_tokens=int(_number(env, "HEADGATE_DEFAULT_HOLD_TOKENS", 4_096)),
-        gateway_fee_percent=_decimal(env, "HEADGATE_GATEWAY_FEE_PERCENT"),
+        gateway_fee_percent=_percent(env, "HEADGATE_GATEWAY_FEE_PERCENT"),
         oidc_issuer=env.get("HEADGATE_OIDC_ISSUER") or None,
         oidc_audience=env.get("HEADGATE_OIDC_AUDIENCE") or None,
         oidc_scopes_claim=env.get("HEADGATE_OIDC_SCOPES_CLAIM") or "scope",
@@ -145,13 +145,13 @@ def _number(env: Mapping[str, str], name: str, default: float) -> float:
     return number
 
 
-def _decimal(env: Mapping[str, str], name: str) -> Decimal:
+def _percent(env: Mapping[str, str], name: str) -> Decimal:
     try:
         number = Decimal(env.get(name, "").strip() or 0)
     except InvalidOperation:
         raise GatewayFault(f"{name} is not a number") from None
-    if not number.is_finite() or number < 0:
-        raise GatewayFault(f"{name} must be a number from 0 up")
+    if not number.is_finite() or not 0 <= number < 1_000:
+        raise GatewayFault(f"{name} must be a percentage, from 0 to below 1000")
     return number
 
 

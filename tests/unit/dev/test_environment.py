@@ -32,6 +32,7 @@ def test_a_function_sees_what_it_declares_and_nothing_of_the_machines_environmen
         "OPENAI_API_KEY": "sk-1",
         "HOME": "/home/me",
         "HEADGATE_OTHER_TABLE": "t",
+        "HEADGATE_KMS_KEY": "alias/mine",
         "HEADGATE_ADMIN_KEY": "hg_12345678",
     }
     config = read_config(environ, {}, {})
@@ -48,6 +49,13 @@ def test_a_function_knows_that_it_runs_locally() -> None:
     assert env["HEADGATE_ALLOW_UNLISTED_MODELS"] == "1"
     assert env["HEADGATE_STORE"] == "memory"
     assert "127.0.0.1" in env["HEADGATE_PRIVATE_HOSTS"].split(",")
+
+
+def test_credits_are_off_here_as_in_a_stack_until_somebody_asks_for_them() -> None:
+    spec = a_function(HEADGATE_CREDITS="off")
+    assert function_environment(spec, LocalConfig(), AWS)["HEADGATE_CREDITS"] == "off"
+    config = read_config({"HEADGATE_CREDITS": "enforced"}, {}, {})
+    assert function_environment(spec, config, AWS)["HEADGATE_CREDITS"] == "enforced"
 
 
 def test_links_have_no_stage_locally() -> None:

@@ -41,6 +41,7 @@ Resources:
           SECOND: !Select [1, !Split [",", "x,y"]]
           TTL: !Ref TtlSeconds
           FLAG: true
+          SEAL: !Ref KeyAlias
           PREFIX: !If [IsLive, !Sub "/${Stage}", ""]
           LITERAL: !Sub ["${!Stage} ${word} ${AWS::Region}", {word: !Ref Stage}]
           ABSENT: !If [IsOn, x, !Ref AWS::NoValue]
@@ -68,6 +69,10 @@ Resources:
     Type: AWS::Serverless::Function
     Condition: IsOn
     Properties: {CodeUri: functions/sometimes/}
+  Key: {Type: AWS::KMS::Key, Properties: {KeyPolicy: {}}}
+  KeyAlias:
+    Type: AWS::KMS::Alias
+    Properties: {AliasName: !Sub "alias/${AWS::StackName}", TargetKeyId: !Ref Key}
   Things:
     Type: AWS::DynamoDB::Table
     DeletionPolicy: Retain
@@ -104,6 +109,7 @@ def test_a_function_has_its_own_environment_and_the_globals_all_resolved(
         "SECOND": "y",
         "TTL": "600",
         "FLAG": "true",
+        "SEAL": "alias/headgate-local",
         "PREFIX": "/live",
         "LITERAL": "${Stage} live us-east-1",
     }
@@ -158,6 +164,10 @@ def test_a_table_is_created_with_its_keys_indexes_stream_and_expiry(stack: Stack
     }
     assert table.ttl_attribute == "ttl"
     assert "DeletionProtectionEnabled" not in table.create
+
+
+def test_a_key_is_known_by_its_alias(stack: Stack) -> None:
+    assert stack.key_aliases == ("alias/headgate-local",)
 
 
 def test_what_a_condition_excludes_is_not_there() -> None:
