@@ -1,7 +1,7 @@
 """What one caller may call providers with, and which wishes apply: project, its people, caller, platform."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from headgate.domain.accounts import Project, ProviderSettings
