@@ -1,7 +1,15 @@
 """Sums over generations by user, dimension and day. Pure."""
 
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from enum import StrEnum
+
+from headgate.domain.generation import GenerationRecord, GenerationStatus
+
+_LONGEST_GROUP = 200
+_ERRORS = frozenset({GenerationStatus.FAILED, GenerationStatus.EXPIRED})
 
 
 class Dimension(StrEnum):
@@ -37,3 +45,74 @@ class UsageCell:
     dimension: Dimension
     day: str
     group: str
+
+
+def sums_of(record: GenerationRecord) -> UsageSums:
+    """What one finished generation adds wherever it is counted; what is unknown of it adds nothing.
+
+    One that failed or never ended is an error, one that its caller left is none. The time of one that the
+    sweep had to end is no latency.
+    """
+    usage = record.usage
+    latency_ms = _latency_ms(record)
+    return UsageSums(
+        requests=1,
+        input_tokens=(usage.input_tokens or 0) if usage is not None else 0,
+        output_tokens=(usage.output_tokens or 0) if usage is not None else 0,
+        cost_nanousd=record.cost_charged_nanousd or 0,
+        errors=int(record.status in _ERRORS),
+        latency_ms=latency_ms or 0,
+        timed=int(latency_ms is not None),
+    )
+
+
+def cells_of(record: GenerationRecord) -> tuple[UsageCell, ...]:
+    """Where one finished generation is counted: for its owner and over all, once in each dimension in which
+    it has a group. One that reached no provider has none in `model` and `provider`."""
+    day = (record.completed_at or record.created_at).astimezone(UTC).date().isoformat()
+    groups = {
+        Dimension.MODEL: _model_of(record),
+        Dimension.PROVIDER: record.provider,
+        Dimension.PROJECT: record.project_id,
+        Dimension.KEY: record.key_id,
+        Dimension.DAY: day,
+    }
+    return tuple(
+        UsageCell(user_id=user_id, dimension=dimension, day=day, group=_bounded(group))
+        for user_id in (record.owner, None)
+        for dimension, group in groups.items()
+        if group
+    )
+
+
+def added(records: Iterable[GenerationRecord]) -> Mapping[UsageCell, UsageSums]:
+    """What these finished generations add to each cell."""
+    cells: dict[UsageCell, UsageSums] = {}
+    for record in records:
+        sums = sums_of(record)
+        for cell in cells_of(record):
+            cells[cell] = cells[cell] + sums if cell in cells else sums
+    return cells
+
+
+def _latency_ms(record: GenerationRecord) -> int | None:
+    if record.completed_at is None or record.status is GenerationStatus.EXPIRED:
+        return None
+    began_at = record.started_at or record.created_at
+    return max(0, round((record.completed_at - began_at).total_seconds() * 1000))
+
+
+def _model_of(record: GenerationRecord) -> str | None:
+    """The id of the model that served, or was asked last: then the record has the provider's own id."""
+    last = record.attempts[-1] if record.attempts else None
+    if last is not None and (last.provider, last.model) == (record.provider, record.model):
+        return f"{last.provider}/{last.model}"
+    return record.model
+
+
+def _bounded(group: str) -> str:
+    """Callers choose names of projects and unlisted models, and a table's key has no room for any length."""
+    if len(group) <= _LONGEST_GROUP:
+        return group
+    digest = hashlib.sha256(group.encode()).hexdigest()[:12]
+    return f"{group[: _LONGEST_GROUP - 13]}…{digest}"

@@ -19,11 +19,12 @@ from headgate.ports.ambient import Clock, Log, SecretStore
 from headgate.ports.catalog import MAX_TABLE_BYTES, CatalogStore, RefreshStarter
 from headgate.ports.connections import ConnectionModels, ConnectionStore, KeyVault, Unsealable
 from headgate.ports.generations import AlreadyClaimed, GenerationStore
-from headgate.ports.ledger import Ledger, UsageStore
+from headgate.ports.ledger import MAX_USAGE_CELLS, Ledger, TooMuchUsage, UsageStore
 from headgate.ports.wire import HttpTransport, RequestSigner, WireRequest, WireResponse
 
 __all__ = [
     "MAX_TABLE_BYTES",
+    "MAX_USAGE_CELLS",
     "AccountStore",
     "AlreadyClaimed",
     "AuditLog",
@@ -46,6 +47,7 @@ __all__ = [
     "RequestSigner",
     "SecretStore",
     "SettingsStore",
+    "TooMuchUsage",
     "Unsealable",
     "UsageStore",
     "WireRequest",

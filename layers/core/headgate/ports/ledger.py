@@ -28,16 +28,30 @@ class Ledger(Protocol):
         ...
 
 
+MAX_USAGE_CELLS = 200_000
+"""Sums of one group and day that one reading adds up, so that it ends within a function's time."""
+
+
+class TooMuchUsage(Exception):
+    """These days hold more than MAX_USAGE_CELLS sums: fewer days must be asked for."""
+
+
 class UsageStore(Protocol):
     """Sums by user, dimension and day; reading them never reads a generation."""
 
     async def count_usage(self, records: Sequence[GenerationRecord]) -> list[GenerationRecord]:
-        """Adds these finished generations to the sums, each exactly once however often it is delivered;
-        returns those that were not counted before."""
+        """Adds these finished generations to the sums (`domain.usage.added`), each exactly once however often
+        it is delivered within two days; returns those that were not counted before.
+
+        After a fault some may be counted and others not: deliver all of them again.
+        """
         ...
 
     async def read_usage(
         self, user_id: str | None, dimension: Dimension, *, first_day: str, last_day: str
     ) -> Mapping[str, UsageSums]:
-        """Sums over these days (`2026-11-21`, inclusive), by group; over all users for None."""
+        """Sums over these days (`2026-11-21`, inclusive), by group; over all users for None.
+
+        Raises TooMuchUsage.
+        """
         ...
