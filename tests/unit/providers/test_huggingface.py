@@ -56,7 +56,7 @@ def test_a_row_knows_what_each_of_its_hosts_asks_and_that_a_choice_may_lead_to_a
         offer("gone", status="error", pricing={"input": 9, "output": 9}),
     )
     told = {name: (price.input, price.output) for name, price in row.suffixes.items() if price.known}
-    assert told == {"novita": (1, 2), "together": (3, 4)}
+    assert told == {"novita": (Decimal(1), Decimal(2)), "together": (Decimal(3), Decimal(4))}
     assert {"fastest", "cheapest", "preferred", "silent"} < row.suffixes.keys()
 
 
