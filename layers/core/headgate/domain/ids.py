@@ -14,7 +14,12 @@ _CHARACTERS = 26
 def new_id(prefix: Prefix, *, at_ms: int | None = None) -> str:
     """A fresh id: 48 bits of milliseconds, then 80 random bits, in lower-case base32hex (which sorts)."""
     ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
-    raw = (ms & (2**48 - 1)).to_bytes(6) + secrets.token_bytes(10)
+    return id_of(prefix, at_ms=ms, tail=secrets.token_bytes(10))
+
+
+def id_of(prefix: Prefix, *, at_ms: int, tail: bytes) -> str:
+    """The id of this time that ends with these ten bytes."""
+    raw = (at_ms & (2**48 - 1)).to_bytes(6) + tail
     return f"{prefix}_{base64.b32hexencode(raw)[:_CHARACTERS].decode().lower()}"
 
 
