@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dev.moto import Moto
-from dev.resources import aws_environment, client, create_tables
+from dev.resources import aws_environment, client, create_keys, create_tables
 from dev.template import Stack, read_stack
 from headgate.aws.accounts import DynamoAccountStore
 from headgate.aws.clients import AwsClients
@@ -47,6 +47,7 @@ def account(stack: Stack) -> Iterator[Account]:
             for name, value in aws_environment().items():
                 patched.setenv(name, value)
             create_tables(client("dynamodb", endpoint_url), stack.tables)
+            create_keys(client("kms", endpoint_url), stack.key_aliases)
             asyncio.run(_put_example_key(endpoint_url, stack))
         yield Account(endpoint_url, stack)
     finally:

@@ -7,11 +7,20 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-type Call = tuple[str, str]
-"""An IAM action and a resource: `AccountsTable`, `AccountsTable/index/by_list`, `secret:headgate/openai`."""
+
+class Call(NamedTuple):
+    """An IAM action on a resource: `AccountsTable`, `AccountsTable/index/by_list`, `secret:headgate/openai`.
+
+    about: what conditions of IAM can look at: an item's partition key, the purpose of what is sealed.
+    """
+
+    action: str
+    resource: str
+    about: str = ""
+
 
 _IN_A_TRANSACTION = {
     "Put": "dynamodb:PutItem",
@@ -31,22 +40,45 @@ def _logical(name: str) -> str:
 def _dynamodb(operation: str, body: Mapping[str, Any]) -> list[Call]:
     if operation == "TransactWriteItems":
         parts = [part for action in body["TransactItems"] for part in action.items()]
-        return [(_IN_A_TRANSACTION[kind], _logical(part["TableName"])) for kind, part in parts]
+        return [
+            Call(_IN_A_TRANSACTION[kind], _logical(part["TableName"]), _leading(part)) for kind, part in parts
+        ]
+    action = f"dynamodb:{operation}"
     if operation in ("BatchGetItem", "BatchWriteItem"):
-        return [(f"dynamodb:{operation}", _logical(name)) for name in body["RequestItems"]]
+        return [
+            Call(action, _logical(name), _leading(part))
+            for name, asked in body["RequestItems"].items()
+            for part in _parts(asked)
+        ]
     index = f"/index/{body['IndexName']}" if "IndexName" in body else ""
-    return [(f"dynamodb:{operation}", _logical(body["TableName"]) + index)]
+    return [Call(action, _logical(body["TableName"]) + index, _leading(body))]
+
+
+def _parts(asked: Any) -> list[Mapping[str, Any]]:
+    """What a batch asks of one table, an item each."""
+    if isinstance(asked, dict):
+        return [{"Key": key} for key in asked["Keys"]]
+    return [part for request in asked for part in request.values()]
+
+
+def _leading(part: Mapping[str, Any]) -> str:
+    """The partition key of the item that is read or written; empty for a query, whose conditions vary."""
+    item = part.get("Key") or part.get("Item") or {}
+    key: str = item.get("pk", {}).get("S", "")
+    return key
 
 
 def calls_of(path: str, target: str, body: bytes) -> list[Call]:
     """What one request to AWS needs permission for. Raises ValueError for a service not known here."""
     if path.startswith("/2015-03-31/functions/"):
-        return [("lambda:InvokeFunction", _logical(unquote(path.split("/")[3])))]
+        return [Call("lambda:InvokeFunction", _logical(unquote(path.split("/")[3])))]
     service, _, operation = target.partition(".")
     if service.startswith("DynamoDB_"):
         return _dynamodb(operation, json.loads(body))
     if service == "secretsmanager":
-        return [(f"secretsmanager:{operation}", "secret:" + json.loads(body)["SecretId"])]
+        return [Call(f"secretsmanager:{operation}", "secret:" + json.loads(body)["SecretId"])]
+    if service == "TrentService":  # KMS, of which the stack has one key
+        return [Call(f"kms:{operation}", "ConnectionsKey", json.loads(body)["EncryptionContext"]["purpose"])]
     raise ValueError(f"{target or path}: teach this file which permission it needs")
 
 

@@ -225,7 +225,7 @@ class Watched(Built):
 
 
 def _allowed(function: str) -> set[Call]:
-    """Each action and resource of a function's own statements, resources as `calls_of` names them.
+    """Each action, resource and condition of a function's own statements, named as `calls_of` does.
 
     As deployed with every parameter at its default, which turns no statement on.
     """
@@ -236,13 +236,24 @@ def _allowed(function: str) -> set[Call]:
         for policy in resources[properties["Role"]["Fn::GetAtt"][0]]["Properties"]["Policies"]
     ]
     return {
-        (action, resource)
+        Call(action, resource, about)
         for policy in policies
         for statement in policy["Statement"]
         if "Fn::If" not in statement
         for action in statement["Action"]
         for resource in _named(statement["Resource"])
+        for about in _abouts(statement.get("Condition"))
     }
+
+
+def _abouts(condition: Any) -> list[str]:
+    """What a statement is bound to, as patterns. Raises KeyError for a condition that is not known here."""
+    if condition is None:
+        return ["*"]
+    if "StringEquals" in condition:
+        return [condition["StringEquals"]["kms:EncryptionContext:purpose"]]
+    patterns: list[str] = condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    return patterns
 
 
 def _named(resource: Any) -> list[str]:
@@ -258,7 +269,11 @@ def _named(resource: Any) -> list[str]:
 
 
 def _covers(allowed: Call, call: Call) -> bool:
-    return allowed[0] == call[0] and fnmatch.fnmatchcase(call[1], allowed[1])
+    return (
+        allowed.action == call.action
+        and fnmatch.fnmatchcase(call.resource, allowed.resource)
+        and fnmatch.fnmatchcase(call.about, allowed.about)
+    )
 
 
 def test_a_role_allows_every_call_its_function_makes(made: Made) -> None:
@@ -270,7 +285,9 @@ def test_a_role_allows_every_call_its_function_makes(made: Made) -> None:
 def test_a_role_holds_nothing_its_function_never_uses(made: Made) -> None:
     function, calls = made
     unused = {each for each in _allowed(function) if not any(_covers(each, call) for call in calls)}
-    assert {action for action, _ in unused} == BY_THE_SERVICE.get(function, set())
+    mine = {each for each in unused if each.action not in BY_THE_SERVICE.get(function, set())}
+    assert mine == set()
+    assert {each.action for each in unused} == BY_THE_SERVICE.get(function, set())
 
 
 def test_every_function_has_a_story(account: Account) -> None:
@@ -278,12 +295,29 @@ def test_every_function_has_a_story(account: Account) -> None:
 
 
 def test_a_transaction_is_judged_by_its_parts() -> None:
-    put = {"Put": {"TableName": "stack-AccountsTable"}}
-    check = {"ConditionCheck": {"TableName": "stack-GenerationsTable"}}
+    put = {"Put": {"TableName": "stack-AccountsTable", "Item": {"pk": {"S": "AUDIT#1"}, "sk": {"S": "2"}}}}
+    check = {"ConditionCheck": {"TableName": "stack-GenerationsTable", "Key": {"pk": {"S": "gen_1"}}}}
     body = json.dumps({"TransactItems": [put, check]}).encode()
     assert calls_of("/", "DynamoDB_20120810.TransactWriteItems", body) == [
-        ("dynamodb:PutItem", "AccountsTable"),
-        ("dynamodb:ConditionCheckItem", "GenerationsTable"),
+        Call("dynamodb:PutItem", "AccountsTable", "AUDIT#1"),
+        Call("dynamodb:ConditionCheckItem", "GenerationsTable", "gen_1"),
+    ]
+
+
+def test_each_item_of_a_batch_counts() -> None:
+    put = {"PutRequest": {"Item": {"pk": {"S": "LIST#1"}}}}
+    delete = {"DeleteRequest": {"Key": {"pk": {"S": "USER#1"}}}}
+    body = json.dumps({"RequestItems": {"stack-ConnectionsTable": [put, delete]}}).encode()
+    assert calls_of("/", "DynamoDB_20120810.BatchWriteItem", body) == [
+        Call("dynamodb:BatchWriteItem", "ConnectionsTable", "LIST#1"),
+        Call("dynamodb:BatchWriteItem", "ConnectionsTable", "USER#1"),
+    ]
+
+
+def test_a_seal_is_judged_by_its_purpose() -> None:
+    body = json.dumps({"KeyId": "alias/x", "EncryptionContext": {"purpose": "connection"}}).encode()
+    assert calls_of("/", "TrentService.Decrypt", body) == [
+        Call("kms:Decrypt", "ConnectionsKey", "connection")
     ]
 
 
