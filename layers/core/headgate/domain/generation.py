@@ -26,6 +26,9 @@ class GenerationStatus(StrEnum):
     EXPIRED = "expired"
 
 
+UNFINISHED = frozenset({GenerationStatus.QUEUED, GenerationStatus.RUNNING})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens as the provider counted them; None is unknown.
@@ -55,13 +58,17 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call to a provider. outcome: `succeeded`, `failed`, `cancelled`; code: of the error, if any."""
+    """One call to a provider. outcome: `succeeded`, `failed`, `cancelled`; code: of the error, if any.
+
+    key: whose it was made with: `platform`, `lent`, or the id of a connection.
+    """
 
     provider: str
     model: str
     outcome: str
     code: str | None = None
     latency_ms: int | None = None
+    key: str = "platform"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
