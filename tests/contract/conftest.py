@@ -17,14 +17,24 @@ from headgate.aws.catalog import DynamoCatalogStore
 from headgate.aws.clients import AwsClients
 from headgate.aws.connections import DynamoConnectionStore
 from headgate.aws.generations import DynamoGenerationStore
+from headgate.aws.ledger import DynamoLedger
 from headgate.aws.usage import DynamoUsageStore
-from headgate.ports import AccountStore, CatalogStore, ConnectionStore, GenerationStore, UsageStore
+from headgate.ports import (
+    AccountStore,
+    AuditLog,
+    CatalogStore,
+    ConnectionStore,
+    GenerationStore,
+    Ledger,
+    UsageStore,
+)
 from headgate.testing.memory import (
     ManualClock,
     MemoryAccountStore,
     MemoryCatalogStore,
     MemoryConnectionStore,
     MemoryGenerationStore,
+    MemoryLedger,
     MemoryUsageStore,
 )
 from tests.contract.tables import create_table_request
@@ -158,6 +168,30 @@ def accounts(request: pytest.FixtureRequest, clock: ManualClock) -> AccountStore
         return MemoryAccountStore(clock)
     aws, make_table = request.getfixturevalue("aws"), request.getfixturevalue("make_table")
     return DynamoAccountStore(aws.clients, make_table("AccountsTable"), clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """A ledger, and the store of generations that holds and settles in it."""
+
+    ledger: Ledger
+    generations: GenerationStore
+    audit: AuditLog
+
+
+@pytest.fixture(params=KINDS)
+def money(request: pytest.FixtureRequest, clock: ManualClock) -> Money:
+    if request.param == "memory":
+        log = MemoryAccountStore(clock)
+        books = MemoryLedger(log)
+        return Money(books, MemoryGenerationStore(clock, ledger=books), log)
+    clients, make_table = request.getfixturevalue("aws").clients, request.getfixturevalue("make_table")
+    table, accounts_table = make_table("LedgerTable"), make_table("AccountsTable")
+    return Money(
+        DynamoLedger(clients, table, accounts_table=accounts_table),
+        DynamoGenerationStore(clients, make_table("GenerationsTable"), clock, ledger_table=table),
+        DynamoAccountStore(clients, accounts_table, clock),
+    )
 
 
 @pytest.fixture(params=KINDS)

@@ -9,10 +9,10 @@ from decimal import Decimal
 
 import pytest
 
-from headgate.domain.admission import Admission, Counter
+from headgate.domain.admission import Admission, Claim, Closing, Correction, Counter
 from headgate.domain.errors import Conflict, InvalidRequest, LimitReached
 from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
-from headgate.ports import GenerationStore
+from headgate.ports import AlreadyClaimed, GenerationStore
 from headgate.testing.memory import ManualClock
 from tests.contract.values import NOON, generation
 
@@ -86,14 +86,15 @@ async def test_another_record_of_the_same_id_is_a_conflict(generations: Generati
     assert await generations.get(record.id) == record
 
 
-async def test_finishing_again_replaces_the_outcome(generations: GenerationStore) -> None:
+async def test_an_outcome_is_written_once_the_same_again_is_fine(generations: GenerationStore) -> None:
     record = generation(1)
     await generations.begin(record)
-    await generations.finish(finished(record, output={"text": "one"}))
-    await generations.finish(finished(record, output={"text": "two"}))
-    found = await generations.get(record.id)
-    assert found is not None
-    assert found.output == {"text": "two"}
+    one = finished(record, output={"text": "one"})
+    await generations.finish(one)
+    await generations.finish(one)
+    with pytest.raises(Conflict):
+        await generations.finish(finished(record, output={"text": "two"}))
+    assert await generations.get(record.id) == one
 
 
 @pytest.mark.parametrize("kilobytes", [1, 5, 260, 700])
@@ -271,3 +272,126 @@ async def test_a_cursor_serves_its_owner_alone(generations: GenerationStore) -> 
     _, cursor = await generations.list_by_owner("ada", filters={}, limit=1, cursor=None)
     with pytest.raises(InvalidRequest):
         await generations.list_by_owner("grace", filters={}, limit=1, cursor=cursor)
+
+
+# -- several limits -----------------------------------------------------------------------------------------
+
+
+def counted(name: str, amount: int, limit: int, **fields: object) -> Counter:
+    made = {"name": name, "measure": "tokens", "expires_at": NOON + timedelta(minutes=1), **fields}
+    return Counter(amount=amount, limit=limit, **made)  # type: ignore[arg-type]
+
+
+async def test_of_several_counters_all_are_raised_or_none(
+    generations: GenerationStore, clock: ManualClock
+) -> None:
+    clock.jump_to(NOON)
+    one, other = counted("a", 3, 10), counted("b", 4, 5, label="tokens_per_minute")
+    await generations.begin(generation(1), Admission(counters=(one, other)))
+    with pytest.raises(LimitReached, match="tokens_per_minute limit of 5") as reached:
+        await generations.begin(generation(2), Admission(counters=(one, other)))
+    assert reached.value.retry_after_s == 60
+    await generations.count([counted("a", 7, 10), counted("b", 1, 5)])
+    with pytest.raises(LimitReached):
+        await generations.count([counted("c", 1, 1), counted("a", 1, 10)])
+    await generations.count([counted("c", 1, 1)])
+
+
+async def test_what_adds_nothing_needs_a_limit_that_is_not_reached(generations: GenerationStore) -> None:
+    await generations.count([counted("a", 0, 5)])
+    await generations.count([counted("a", 5, 5)])
+    with pytest.raises(LimitReached):
+        await generations.count([counted("a", 0, 5)])
+
+
+async def test_a_correction_makes_room_or_takes_it(generations: GenerationStore) -> None:
+    ends = NOON + timedelta(minutes=1)
+    await generations.begin(generation(1), Admission(counters=(counted("a", 8, 10), counted("b", 1, 10))))
+    corrections = (
+        Correction(name="a", amount=-5, expires_at=ends),
+        Correction(name="b", amount=30, expires_at=ends),
+    )
+    for _ in range(2):
+        await generations.finish(finished(generation(1)), Closing(corrections=corrections))
+    await generations.count([counted("a", 7, 10)])
+    with pytest.raises(LimitReached):
+        await generations.count([counted("b", 1, 10)])
+
+
+async def test_counting_nothing_is_fine(generations: GenerationStore) -> None:
+    await generations.count([])
+
+
+# -- claims -------------------------------------------------------------------------------------------------
+
+
+def claimed(fingerprint: str = "f", **fields: object) -> Admission:
+    made = {"name": "c", "fingerprint": fingerprint, "expires_at": NOON + timedelta(days=1), **fields}
+    return Admission(claim=Claim(**made))  # type: ignore[arg-type]
+
+
+async def test_a_claim_is_taken_by_one_and_tells_the_others_by_whom(
+    generations: GenerationStore, clock: ManualClock
+) -> None:
+    clock.jump_to(NOON)
+    await generations.begin(generation(1), claimed())
+    await generations.begin(generation(1), claimed())  # sent again
+    with pytest.raises(AlreadyClaimed) as taken:
+        await generations.begin(generation(2), claimed("other"))
+    assert taken.value.generation_id == "gen_0001"
+    assert taken.value.claim == claimed().claim
+    assert await generations.get("gen_0002") is None
+    await generations.begin(generation(3), claimed(name="another"))
+
+
+async def test_a_claim_is_free_once_it_has_expired(generations: GenerationStore, clock: ManualClock) -> None:
+    clock.jump_to(NOON)
+    await generations.begin(generation(1), claimed())
+    clock.advance(86_400)
+    await generations.begin(generation(2), claimed(expires_at=NOON + timedelta(days=2)))
+    with pytest.raises(AlreadyClaimed) as taken:
+        await generations.begin(generation(3), claimed())
+    assert taken.value.generation_id == "gen_0002"
+
+
+async def test_a_claim_is_handed_over_from_the_generation_that_is_named_and_once(
+    generations: GenerationStore, clock: ManualClock
+) -> None:
+    clock.jump_to(NOON)
+    await generations.begin(generation(1), claimed())
+    with pytest.raises(AlreadyClaimed):
+        await generations.begin(generation(2), claimed(replaces="gen_0009"))
+    await generations.begin(generation(2), claimed(replaces="gen_0001"))
+    with pytest.raises(AlreadyClaimed) as taken:
+        await generations.begin(generation(3), claimed(replaces="gen_0001"))
+    assert (taken.value.generation_id, taken.value.claim) == ("gen_0002", claimed().claim)
+
+
+async def test_of_two_at_once_one_gets_the_claim(generations: GenerationStore, clock: ManualClock) -> None:
+    clock.jump_to(NOON)
+
+    async def tried(number: int) -> bool:
+        try:
+            await generations.begin(generation(number), claimed())
+        except AlreadyClaimed:
+            return False
+        return True
+
+    assert (await asyncio.gather(*(tried(number) for number in range(8)))).count(True) == 1
+
+
+# -- what is overdue ----------------------------------------------------------------------------------------
+
+
+async def test_what_is_unfinished_after_its_time_is_found_oldest_first(generations: GenerationStore) -> None:
+    for number in range(30):
+        due_at = NOON + timedelta(seconds=30 - number) if number % 3 else None
+        await generations.begin(generation(number, due_at=due_at))
+    await generations.finish(finished(generation(29, due_at=None)))
+    await generations.finish(finished(generation(28, due_at=NOON + timedelta(seconds=2))))
+    before = NOON + timedelta(seconds=8)
+    overdue = await generations.list_overdue(before=before, limit=50)
+    assert [record.id for record in overdue] == ["gen_0026", "gen_0025", "gen_0023"]
+    assert overdue[0] == generation(26, due_at=NOON + timedelta(seconds=4))
+    assert await generations.list_overdue(before=before, limit=2) == overdue[:2]
+    assert await generations.list_overdue(before=NOON, limit=5) == []

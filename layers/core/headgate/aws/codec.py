@@ -15,7 +15,7 @@ import orjson
 from headgate.aws.dynamodb import Item, Value
 from headgate.codec import codec_of, dump_models, load_models
 from headgate.domain.catalog import ModelInfo, SnapshotHead
-from headgate.domain.generation import GenerationRecord
+from headgate.domain.generation import UNFINISHED, GenerationRecord
 from headgate.paging import position_of
 
 PIECE_BYTES = 300_000
@@ -109,6 +109,7 @@ def record_items(record: GenerationRecord) -> tuple[dict[str, Value | None], lis
         "type": record.type,
         "project_id": record.project_id,
         "expires_at": expires_at,
+        **_due(record),
     }
     body = _dump(data)
     large = {name: data[name] for name in _LARGE_FIELDS if name in data}
@@ -129,6 +130,17 @@ def record_items(record: GenerationRecord) -> tuple[dict[str, Value | None], lis
 
 RECORD = "REC"
 """The sort key of a generation's record."""
+
+DUE_PARTITIONS = tuple(f"DUE#{number}" for number in range(10))
+"""Unfinished generations, spread so that no partition takes every write."""
+
+
+def _due(record: GenerationRecord) -> dict[str, Value | None]:
+    """Where an unfinished one stands in the index of what must end by when; nothing for others."""
+    if record.due_at is None or record.status not in UNFINISHED:
+        return {}
+    partition = DUE_PARTITIONS[zlib.crc32(record.id.encode()) % len(DUE_PARTITIONS)]
+    return {"due_pk": partition, "due_at": record.due_at.timestamp()}
 
 
 def bulk_prefix(bulk_set: str) -> str:

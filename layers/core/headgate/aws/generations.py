@@ -2,34 +2,49 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from headgate.aws.admission import NEW, Refused, Step, Tables, begin_steps, carry_out, counting, end_steps
 from headgate.aws.clients import AwsClients
-from headgate.aws.codec import RECORD, bulk_prefix, bytes_of, number_of, record_items, record_of, text_of
-from headgate.aws.dynamodb import Item, Table, When, Wire, from_wire, to_wire
-from headgate.aws.faults import ConditionFailed, TransactionCancelled, reading
+from headgate.aws.codec import (
+    DUE_PARTITIONS,
+    RECORD,
+    bulk_prefix,
+    bytes_of,
+    number_of,
+    record_items,
+    record_of,
+    text_of,
+)
+from headgate.aws.dynamodb import Item, Table, Value, When, Wire, from_wire, to_wire
+from headgate.aws.faults import ConditionFailed, reading
 from headgate.domain.admission import Admission, Closing, Counter
-from headgate.domain.errors import Conflict, GatewayFault, LimitReached
+from headgate.domain.errors import GatewayFault
 from headgate.domain.generation import GenerationRecord
 from headgate.paging import check_filters, decode_cursor, encode_cursor
 from headgate.ports import Clock
 
 OWNER_INDEX = "by_owner"
-_TRIES = 6
-_NEW = When("attribute_not_exists(#pk)")
+DUE_INDEX = "by_due"
 _FIRST_LOOK = 100
 _LONGEST_LOOK = 4_000
+_UNFINISHED = When("#status IN (:queued, :running)", {"queued": "queued", "running": "running"})
+_UNFINISHED_OR_NEW = When(f"attribute_not_exists(#pk) OR {_UNFINISHED.text}", _UNFINISHED.values)
 
 
 class DynamoGenerationStore:
-    """`table` is the generations table's name.
+    """table, ledger_table: names. The ledger is written only with holds and settlements.
 
     most_looks: Query calls for one page; a filter that drops nearly everything gives a short page after that.
     """
 
-    def __init__(self, clients: AwsClients, table: str, clock: Clock, *, most_looks: int = 20) -> None:
+    def __init__(
+        self, clients: AwsClients, table: str, clock: Clock, *, ledger_table: str = "", most_looks: int = 20
+    ) -> None:
         self._clients = clients
         self._table = Table(clients, table)
+        self._tables = Tables(self._table, Table(clients, ledger_table))
         self._clock = clock
         self._most_looks = most_looks
 
@@ -37,25 +52,54 @@ class DynamoGenerationStore:
         item, pieces = record_items(record)
         if pieces:
             await self._table.put_many(pieces)
+        steps = begin_steps(self._tables, item, admission, now=self._clock.now())
         try:
-            if not admission.counters:
-                await self._table.put(item, when=_NEW)
-            else:
-                await self._counted(admission.counters[0], self._table.putting(item, when=_NEW))
-        except ConditionFailed as exists:
-            # The SDK sends again when an answer is lost: then this very record is there already.
-            if dict(exists.item or {}) != to_wire(item):
-                raise Conflict("There is a generation of that id.") from exists
+            await self._write(item, steps, when=NEW)
+        except Refused as refused:
+            raise refused.errors[0] from refused
 
     async def count(self, counters: Sequence[Counter]) -> None:
-        for counter in counters:
-            await self._counted(counter)
+        now = self._clock.now()
+        if not counters:
+            return
+        # A transaction even for one: when it meets another that says so, and it is sent again.
+        try:
+            await carry_out(
+                self._clients, self._table, [counting(self._table, each, now=now) for each in counters]
+            )
+        except Refused as refused:
+            raise refused.errors[0] from refused
 
     async def finish(self, record: GenerationRecord, closing: Closing = Closing()) -> None:
         item, pieces = record_items(record)
         if pieces:
             await self._table.put_many(pieces)
-        await self._table.put(item)
+        # What was never begun has no hold to settle; else its outcome alone is worth keeping.
+        when = _UNFINISHED if closing.settlement is not None else _UNFINISHED_OR_NEW
+        steps = end_steps(self._tables, item, closing, when=when)
+        try:
+            await self._write(item, steps, when=when)
+        except Refused as refused:
+            raise refused.errors[0] from refused
+
+    async def _write(self, item: Mapping[str, Value | None], steps: Sequence[Step], *, when: When) -> None:
+        """The record's item alone, or with the other steps.
+
+        The SDK sends again when an answer is lost: then this very item is there already, and so is all that
+        belongs to it.
+
+        Raises Refused.
+        """
+        try:
+            if len(steps) > 1:
+                return await carry_out(self._clients, self._table, steps)
+            await self._table.put(item, when=when)
+        except ConditionFailed as failed:
+            if dict(failed.item or {}) != to_wire(item):
+                raise Refused({}, [steps[0].refuse({})]) from failed
+        except Refused as refused:
+            if to_wire(item) not in refused.items.values():
+                raise
 
     async def get(self, generation_id: str) -> GenerationRecord | None:
         item = await self._table.get(generation_id, RECORD)
@@ -94,41 +138,23 @@ class DynamoGenerationStore:
         with reading("The list of generations"):
             return found, encode_cursor(scope, text_of(from_wire(start or {}), "list_sk"))
 
-    async def _counted(self, rate: Counter, *actions: dict[str, Any]) -> None:
-        """Does these, which must be new things, and raises the counter: together, or nothing of it.
-
-        A transaction even for the counter alone: one that meets another says so, and is sent again.
-
-        Raises ConditionFailed when there is such a thing already, before LimitReached.
-        """
-        count = self._table.updating(
-            (f"RATE#{rate.name}", "RATE"),
-            "SET #expires_at = :expires_at ADD #n :one",
-            {"expires_at": int(rate.expires_at.timestamp()), "one": 1},
-            when=When("attribute_not_exists(#n) OR #n < :limit", {"limit": rate.limit}),
+    async def list_overdue(self, *, before: datetime, limit: int) -> list[GenerationRecord]:
+        rows = await asyncio.gather(*(self._due(part, before, limit) for part in DUE_PARTITIONS))
+        due = sorted((row for part in rows for row in part), key=lambda row: (row["due_at"], row["pk"]))
+        items = await self._table.get_many([(str(row["pk"]), RECORD) for row in due[:limit]])
+        # The index lags behind: what ended meanwhile has no date any more.
+        overdue = sorted(
+            (item for item in items.values() if "due_at" in item),
+            key=lambda item: (item["due_at"], item["pk"]),
         )
-        if rate.limit <= 0:
-            raise self._used_up(rate)
-        for tries in range(_TRIES):
-            try:
-                return await self._table.transact(*actions, count)
-            except TransactionCancelled as cancelled:
-                for place in range(len(actions)):
-                    exists = cancelled.failed_condition(place)
-                    if exists is not None:
-                        raise ConditionFailed(exists.item) from cancelled
-                if cancelled.failed_condition(len(actions)) is not None:
-                    raise self._used_up(rate) from cancelled
-                if not cancelled.is_passing:
-                    raise GatewayFault("The store refused to count a request") from cancelled
-            await self._clients.pause(tries)
-        raise GatewayFault.unavailable("The counter of this key's requests")
+        return [await self._record(item) for item in overdue]
 
-    def _used_up(self, rate: Counter) -> LimitReached:
-        left_s = (rate.expires_at - self._clock.now()).total_seconds()
-        return LimitReached(
-            "This key's requests for this minute are used up.", retry_after_s=max(1.0, left_s)
+    async def _due(self, partition: str, before: datetime, limit: int) -> list[Item]:
+        keys = When(
+            "#due_pk = :part AND #due_at < :before", {"part": partition, "before": before.timestamp()}
         )
+        rows, _ = await self._table.query_page(keys, IndexName=DUE_INDEX, Limit=limit)
+        return rows
 
     def _matching(self, filters: Mapping[str, str]) -> When:
         texts = ["(attribute_not_exists(#expires_at) OR #expires_at > :now)"]

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Literal
 
 from headgate.domain.credits import Hold, Settlement
+from headgate.domain.errors import LimitReached
+from headgate.domain.money import decimal_text, money_json, usd
 
 Measure = Literal["requests", "tokens", "spend"]
 
@@ -14,7 +16,8 @@ class Counter:
     """A sum over one window (a key's minute, day or month), raised by `amount` if it then is within `limit`.
 
     name: unique per key, measure and window. amount, limit: requests, tokens or nano-dollars by `measure`.
-    expires_at: when the window ends, hence when asking again makes sense.
+    expires_at: when the window ends, hence when asking again makes sense. label: what the limit is called
+    where it is set (`requests_per_minute`).
     """
 
     name: str
@@ -22,6 +25,12 @@ class Counter:
     amount: int
     limit: int
     expires_at: datetime
+    label: str = ""
+
+    @property
+    def room(self) -> int:
+        """The highest sum that this may be added to; even what adds nothing needs a limit not yet reached."""
+        return self.limit - max(1, self.amount)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +84,21 @@ class Answer:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     expires_at: datetime
+
+
+def limit_reached(counter: Counter, now: datetime) -> LimitReached:
+    """`rate_limited`: which limit it is, and how long its window still lasts."""
+    limit = f"{decimal_text(usd(counter.limit))} USD" if counter.measure == "spend" else str(counter.limit)
+    left_s = (counter.expires_at - now).total_seconds()
+    name = counter.label or counter.measure
+    return LimitReached(f"This key's {name} limit of {limit} is reached.", retry_after_s=max(1.0, left_s))
+
+
+def not_covered(hold: Hold, available_nanousd: int) -> LimitReached:
+    """`insufficient_credits`, with `needed` and `available`."""
+    needed, there = (f"{decimal_text(usd(n))} USD" for n in (hold.amount_nanousd, available_nanousd))
+    return LimitReached(
+        f"This may cost up to {needed}, which must be available first; {there} is.",
+        code="insufficient_credits",
+        members={"needed": money_json(hold.amount_nanousd), "available": money_json(available_nanousd)},
+    )

@@ -6,6 +6,7 @@ from headgate.testing.catalog import MemoryCatalogStore
 from headgate.testing.clock import ManualClock
 from headgate.testing.connections import MemoryConnectionStore
 from headgate.testing.generations import MemoryGenerationStore
+from headgate.testing.ledger import MemoryLedger
 from headgate.testing.logs import LogEntry, MemoryLog, NullLog
 from headgate.testing.refresh import MemoryRefreshStarter
 from headgate.testing.secrets import EnvSecretStore, MemorySecretStore
@@ -22,6 +23,7 @@ __all__ = [
     "MemoryCatalogStore",
     "MemoryConnectionStore",
     "MemoryGenerationStore",
+    "MemoryLedger",
     "MemoryLog",
     "MemoryRefreshStarter",
     "MemorySecretStore",
