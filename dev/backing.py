@@ -14,7 +14,7 @@ from headgate.bootstrap import Adapters
 from headgate.domain.generation import GenerationRecord
 from headgate.services.record_traffic import TrafficRecorder
 from headgate.testing import memory
-from headgate.testing.refresh import RunRefresh
+from headgate.testing.refresh import RunConnections, RunRefresh
 
 type Invoke = Callable[[str, bytes], Awaitable[bytes]]
 type Report = Callable[[str, str], None]
@@ -105,7 +105,12 @@ class MemoryBacking:
 
     name = "this process's memory"
 
-    def __init__(self, provider_environ: Mapping[str, str], start_refresh: RunRefresh) -> None:
+    def __init__(
+        self,
+        provider_environ: Mapping[str, str],
+        start_refresh: RunRefresh,
+        start_connections: RunConnections,
+    ) -> None:
         self._finished: list[GenerationRecord] = []
         self._catalog = memory.MemoryCatalogStore()
         accounts = memory.MemoryAccountStore()
@@ -116,7 +121,7 @@ class MemoryBacking:
             vault=memory.MemoryVault(),
             generations=memory.MemoryGenerationStore(on_finish=self._note),
             secrets=memory.EnvSecretStore(provider_environ),
-            starter=memory.MemoryRefreshStarter(start_refresh),
+            starter=memory.MemoryRefreshStarter(start_refresh, start_connections),
         )
 
     async def _note(self, record: GenerationRecord) -> None:
@@ -151,3 +156,8 @@ def refresh_payload(providers: Iterable[str] | None, *, force: bool) -> bytes:
     """What the refresh function is started with."""
     named = None if providers is None else list(providers)
     return json.dumps({"providers": named, "force": force}).encode()
+
+
+def connections_payload(connections: Iterable[tuple[str, str]]) -> bytes:
+    """What it is started with for these connections: (user id, connection id)."""
+    return json.dumps({"connections": [list(pair) for pair in connections]}).encode()

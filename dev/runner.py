@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 from dev import resources
-from dev.backing import Backing, MemoryBacking, MotoBacking, Work, refresh_payload
+from dev.backing import Backing, MemoryBacking, MotoBacking, Work, connections_payload, refresh_payload
 from dev.banner import Started, banner
 from dev.clockwork import keep_schedule
 from dev.environment import LocalConfig, provider_secrets
@@ -78,7 +78,7 @@ class Runner:
         self.backing: Backing = (
             MotoBacking()
             if config.store == "aws"
-            else MemoryBacking(config.provider_environ, self._start_refresh)
+            else MemoryBacking(config.provider_environ, self._start_refresh, self._start_connections)
         )
 
     async def start(self, listener: socket.socket) -> Secret:
@@ -154,9 +154,15 @@ class Runner:
         return Secret(json.loads(answer)["key"])
 
     async def _start_refresh(self, providers: Iterable[str] | None, force: bool) -> None:
+        await self._refresh(refresh_payload(providers, force=force))
+
+    async def _start_connections(self, connections: Iterable[tuple[str, str]]) -> None:
+        await self._refresh(connections_payload(connections))
+
+    async def _refresh(self, payload: bytes) -> None:
         assert self._functions is not None
         try:
-            await self._functions.invoke(_REFRESH, refresh_payload(providers, force=force))
+            await self._functions.invoke(_REFRESH, payload)
         except FunctionFailed as error:
             report(_REFRESH, str(error))
 
