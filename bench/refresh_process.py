@@ -86,6 +86,7 @@ def _services(url: str) -> Container:
         connections=memory.MemoryConnectionStore(),
         vault=memory.MemoryVault(),
         generations=memory.MemoryGenerationStore(),
+        ledger=memory.MemoryLedger(),
         secrets=memory.EnvSecretStore(keys | addresses),
         starter=memory.MemoryRefreshStarter(),
         log=memory.NullLog(),

@@ -114,12 +114,14 @@ class MemoryBacking:
         self._finished: list[GenerationRecord] = []
         self._catalog = memory.MemoryCatalogStore()
         accounts = memory.MemoryAccountStore()
+        ledger = memory.MemoryLedger(accounts)
         self.adapters = Adapters(
             catalog=self._catalog,
             accounts=accounts,
             connections=memory.MemoryConnectionStore(audit=accounts),
             vault=memory.MemoryVault(),
-            generations=memory.MemoryGenerationStore(on_finish=self._note),
+            generations=memory.MemoryGenerationStore(ledger=ledger, on_finish=self._note),
+            ledger=ledger,
             secrets=memory.EnvSecretStore(provider_environ),
             starter=memory.MemoryRefreshStarter(start_refresh, start_connections),
         )

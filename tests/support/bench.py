@@ -16,6 +16,7 @@ from headgate.testing.memory import (
     MemoryCatalogStore,
     MemoryConnectionStore,
     MemoryGenerationStore,
+    MemoryLedger,
     MemoryLog,
     MemoryRefreshStarter,
     MemorySecretStore,
@@ -64,7 +65,8 @@ class Bench:
         self.account_calls = Counted(self.accounts)
         self.connections = MemoryConnectionStore(self.clock, self.accounts)
         self.vault = MemoryVault()
-        self.generations = MemoryGenerationStore(self.clock)
+        self.ledger = MemoryLedger(self.accounts)
+        self.generations = MemoryGenerationStore(self.clock, ledger=self.ledger)
         self.generation_calls = Counted(self.generations)
         self.secrets = MemorySecretStore({slug: {"api_key": KEY} for slug in slugs})
         self.starter = MemoryRefreshStarter()
@@ -80,6 +82,7 @@ class Bench:
             connections=self.connections,
             vault=self.vault,
             generations=cast("GenerationStore", self.generation_calls),
+            ledger=self.ledger,
             secrets=self.secrets,
             starter=self.starter,
             clock=self.clock,

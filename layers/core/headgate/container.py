@@ -18,6 +18,7 @@ from headgate.ports import (
     GenerationStore,
     HttpTransport,
     KeyVault,
+    Ledger,
     Log,
     RefreshStarter,
     RequestSigner,
@@ -56,6 +57,7 @@ class Adapters:
     accounts: AccountStore
     connections: ConnectionStore
     generations: GenerationStore
+    ledger: Ledger
     vault: KeyVault
     secrets: SecretStore
     starter: RefreshStarter
@@ -148,7 +150,20 @@ class Container:
             return self._adapters.generations
         from headgate.aws.generations import DynamoGenerationStore  # noqa: PLC0415
 
-        return DynamoGenerationStore(self.aws, self.settings.generations_table, self.clock)
+        return DynamoGenerationStore(
+            self.aws,
+            self.settings.generations_table,
+            self.clock,
+            ledger_table=self.settings.ledger_table,
+        )
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        if self._adapters is not None:
+            return self._adapters.ledger
+        from headgate.aws.ledger import DynamoLedger  # noqa: PLC0415
+
+        return DynamoLedger(self.aws, self.settings.ledger_table, accounts_table=self.settings.accounts_table)
 
     @cached_property
     def secrets(self) -> SecretStore:
@@ -367,12 +382,14 @@ def memory_adapters(settings: Settings) -> Adapters:
     from headgate.testing import memory  # noqa: PLC0415
 
     accounts = memory.MemoryAccountStore()
+    ledger = memory.MemoryLedger(accounts)
     return Adapters(
         catalog=memory.MemoryCatalogStore(),
         accounts=accounts,
         connections=memory.MemoryConnectionStore(audit=accounts),
         vault=memory.MemoryVault(),
-        generations=memory.MemoryGenerationStore(),
+        generations=memory.MemoryGenerationStore(ledger=ledger),
+        ledger=ledger,
         secrets=memory.EnvSecretStore(settings.provider_environ),
         starter=memory.MemoryRefreshStarter(),
     )
