@@ -272,3 +272,17 @@ def test_what_is_said_after_results_or_without_calls_stays_where_it_was() -> Non
     chat = [user("a"), assistant("b"), user("c"), assistant("d"), user("e"), system("f")]
     assert results_first(chat) == chat
     assert results_first([*BETWEEN, assistant("g"), user("h")])[-2:] == [assistant("g"), user("h")]
+
+
+def test_a_document_alone_is_shown_to_bedrock_with_a_text_beside_it() -> None:
+    paper = Media(kind="file", data="JVBERi0=", mime_type="application/pdf", name="a.pdf")
+    body, _ = dropped(BEDROCK_CONVERSE, asking(user(paper)))
+    assert [*map(set, body["messages"][0]["content"])] == [{"document"}, {"text"}]
+    body, _ = dropped(BEDROCK_CONVERSE, asking(user(paper, "What is it?")))
+    assert [*map(set, body["messages"][0]["content"])] == [{"document"}, {"text"}]
+    assert body["messages"][0]["content"][1] == {"text": "What is it?"}
+
+
+def test_penalties_of_zero_are_not_said_to_gemini() -> None:
+    body, _ = dropped(GEMINI, asking(frequency_penalty=0, presence_penalty=0.0, seed=0))
+    assert body["generationConfig"] == {"seed": 0}

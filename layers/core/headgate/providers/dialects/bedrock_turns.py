@@ -30,6 +30,9 @@ from headgate.providers.dialects.results_first import results_first
 
 _OPENING = "(The conversation goes on.)"
 """In place of the user's first turn where the assistant speaks first."""
+_SHOWING = "(See the document.)"
+"""Beside a document there must be a text: https://docs.aws.amazon.com/bedrock/latest/APIReference/
+API_runtime_Message.html (2026-11-21), `content`."""
 _MAX_ID_CHARS = 64
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_.:-]")
 
@@ -72,6 +75,9 @@ class TurnWriter:
             return [{"role": "user", "content": self._system}], []
         if self._turns and self._turns[0]["role"] != "user":
             self._turns.insert(0, {"role": "user", "content": [{"text": _OPENING}]})
+        for turn in self._turns:
+            if any("document" in block for block in turn["content"]) and not _has_text(turn):
+                turn["content"].append({"text": _SHOWING})
         return self._turns, self._system
 
     def cache_point(self, cache: str | None) -> list[dict[str, Any]]:
@@ -154,6 +160,10 @@ class TurnWriter:
             return [{"reasoningContent": {"reasoningText": told}}]
         drop(self._call, "messages[].reasoning")
         return []
+
+
+def _has_text(turn: dict[str, Any]) -> bool:
+    return any("text" in block for block in turn["content"])
 
 
 def _call_id(told: str) -> str:

@@ -118,8 +118,9 @@ def _configure(conversation: Conversation, call: ChatCall) -> dict[str, Any]:
         "topK": conversation.top_k,
         "stopSequences": list(conversation.stop) or None,
         "seed": None if conversation.seed is None else conversation.seed % _SEEDS,
-        "frequencyPenalty": conversation.frequency_penalty,
-        "presencePenalty": conversation.presence_penalty,
+        # Zero, which clients send unasked, says nothing, and not every model takes penalties.
+        "frequencyPenalty": conversation.frequency_penalty or None,
+        "presencePenalty": conversation.presence_penalty or None,
     }
     config = {name: value for name, value in told.items() if value is not None}
     if conversation.output is not None:
