@@ -16,7 +16,8 @@ from headgate.domain.errors import NoRoute, NotFound
 from headgate.domain.health import ProviderHealth
 from headgate.providers.registry import canonical_slug
 from headgate.services.catalog import CatalogView, view_of
-from headgate.services.route import Routing, Wish, consider, find_candidates, suggest
+from headgate.services.route import Routing, Wish, consider, find_candidates
+from headgate.services.suggest import suggest
 from headgate.testing.clock import START
 from tests.support.models import model, priced
 

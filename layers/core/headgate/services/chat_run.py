@@ -27,7 +27,8 @@ from headgate.services.chat_records import (
     within_key,
 )
 from headgate.services.chat_source import Source
-from headgate.services.route import Candidate, not_found
+from headgate.services.route import Candidate
+from headgate.services.suggest import not_found
 
 if TYPE_CHECKING:
     from headgate.services.chat import ChatService

@@ -1,17 +1,16 @@
 """From what a caller wrote as `model` to the offers that can serve it, in order. Pure, over a view."""
 
-import difflib
-import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
 from headgate.domain.catalog import ModelInfo, ModelStatus, ProviderStatus
 from headgate.domain.credentials import PLATFORM, Credential
-from headgate.domain.errors import NoRoute, NotFound
+from headgate.domain.errors import NoRoute
 from headgate.services.catalog import CatalogView
 from headgate.services.offers import price_sum
+from headgate.services.suggest import not_found
 
 _SUFFIXES = {":floor": "price", ":nitro": "latency"}
 
@@ -33,15 +32,54 @@ class Candidate:
         return f"{self.provider}/{self.native_id}"
 
 
+def _platform_only(_slug: str, _native_id: str) -> tuple[Credential, ...]:
+    return (PLATFORM,)
+
+
+def _plain(credential: Credential) -> str:
+    return "the platform's key" if credential == PLATFORM else "a key of the caller's"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routing:
-    """What the router may use. `is_usable`: whether this caller can use a provider at all."""
+    """What the router may use, for one caller.
+
+    is_usable: whether this caller can use a provider at all. credentials: what to call a provider's model
+    (slug, its own id) with, in the order in which they are tried. words: what a credential is called.
+    prefers: the provider that comes first where several offer what was named. allow_unlisted: whether the
+    platform pays for models that no list has; whoever pays with a key of their own may always ask for them.
+    """
 
     view: CatalogView
     now: datetime
     is_usable: Callable[[str], bool]
     canonical_slug: Callable[[str], str | None]
     allow_unlisted: bool
+    credentials: Callable[[str, str], tuple[Credential, ...]] = _platform_only
+    words: Callable[[Credential], str] = _plain
+    prefers: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pick:
+    """One name to look for. only: the one credential that it is meant for. why: who named it."""
+
+    name: str
+    only: Credential | None = None
+    why: str = "named"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offer:
+    """A model of a provider, for any of the caller's credentials, or for the `only` one. why: it is here."""
+
+    candidate: Candidate
+    why: str
+    only: Credential | None = None
+
+    @property
+    def key(self) -> tuple[str, str | None]:
+        return self.candidate.id, None if self.only is None else self.only.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,34 +133,28 @@ def kept(considered: list[Considered], model: str | None) -> list[Candidate]:
     )
 
 
-def consider(routing: Routing, model: str, wish: Wish) -> list[Considered]:
-    """Every candidate with its verdict: first those that are kept, in the order in which they are tried.
+def picks_of(model: str) -> list[Pick]:
+    """The names in a list with commas."""
+    return [Pick(name=part.strip()) for part in model.split(",") if part.strip()]
+
+
+def consider(routing: Routing, model: str | Sequence[Pick], wish: Wish) -> list[Considered]:
+    """Every candidate with its verdict: first those that are kept, in the order in which they are tried. An
+    offer is one candidate per credential.
 
     Raises NotFound (`model_not_found`, with close ids) when nothing has that name.
     """
-    named: list[Candidate] = []
-    for name in [part.strip() for part in model.split(",") if part.strip()]:
-        named.extend(each for each in _named(routing, name) if each not in named)
+    picks = picks_of(model) if isinstance(model, str) else model
+    named = _each_once(offer for pick in picks for offer in _picked(routing, pick))
     if not named:
-        raise not_found(routing.view, model)
-    others = [each for each in _other_offers(routing, named) if each not in named]
-    ranked = _ranked(routing, wish, named, others)
-    verdicts = [
-        Considered(candidate=each, kept=not reasons, reasons=reasons or _why_kept(each, named))
-        for each in ranked
-        for reasons in [_why_rejected(routing, wish, each)]
-    ]
+        raise not_found(routing.view, model if isinstance(model, str) else ",".join(p.name for p in picks))
+    ranked = _ranked(routing, wish, _each_once([*named, *_other_offers(routing, named)]))
+    verdicts = _verdicts(routing, wish, ranked)
     kept = [each for each in verdicts if each.kept]
     rejected = [each for each in verdicts if not each.kept]
     if wish.allow_fallbacks:
         return [*kept, *rejected]
-    first = [each for each in kept if each.candidate.provider in wish.order] if wish.order else kept[:1]
-    spare = [
-        replace(each, kept=False, reasons=("a fallback, and allow_fallbacks is false",))
-        for each in kept
-        if each not in first
-    ]
-    return [*first, *spare, *rejected]
+    return [*_without_fallbacks(kept, wish), *rejected]
 
 
 def considered_json(each: Considered) -> dict[str, object]:
@@ -130,38 +162,78 @@ def considered_json(each: Considered) -> dict[str, object]:
     return {
         "model": each.candidate.id,
         "provider": each.candidate.provider,
+        "connection_id": each.candidate.credential.connection_id,
         "kept": each.kept,
         "reasons": list(each.reasons),
     }
 
 
-def _other_offers(routing: Routing, named: list[Candidate]) -> list[Candidate]:
+def _without_fallbacks(kept: list[Considered], wish: Wish) -> list[Considered]:
+    """Another key for the same model is a fallback too: it may be paid by someone else."""
+    first: list[Considered] = []
+    for each in kept:
+        wanted = each.candidate.provider in wish.order if wish.order else not first
+        if wanted and all(each.candidate.id != other.candidate.id for other in first):
+            first.append(each)
+    spare = ("a fallback, and allow_fallbacks is false",)
+    return [*first, *(replace(each, kept=False, reasons=spare) for each in kept if each not in first)]
+
+
+def _each_once(offers: Iterable[_Offer]) -> list[_Offer]:
+    """In their order; the first of each."""
+    found: dict[tuple[str, str | None], _Offer] = {}
+    for offer in offers:
+        found.setdefault(offer.key, offer)
+    return list(found.values())
+
+
+def _verdicts(routing: Routing, wish: Wish, ranked: list[_Offer]) -> list[Considered]:
+    """One for each offer and credential, the first of each."""
+    found: dict[tuple[str, str], Considered] = {}
+    for offer in ranked:
+        against = _why_rejected(routing, wish, offer.candidate)
+        for key in _credentials(routing, offer):
+            found.setdefault(
+                (offer.candidate.id, key.name),
+                Considered(
+                    candidate=replace(offer.candidate, credential=key),
+                    kept=not against,
+                    reasons=against or (offer.why, f"with {routing.words(key)}"),
+                ),
+            )
+    return list(found.values())
+
+
+def _credentials(routing: Routing, offer: _Offer) -> tuple[Credential, ...]:
+    if offer.only is not None:
+        return (offer.only,)
+    candidate = offer.candidate
+    found = routing.credentials(candidate.provider, candidate.native_id)
+    if candidate.info is not None or routing.allow_unlisted:
+        return found
+    return tuple(each for each in found if each.caller_pays)
+
+
+def _other_offers(routing: Routing, named: list[_Offer]) -> list[_Offer]:
     """What else offers the very models that were named, best first."""
-    canonical = dict.fromkeys(each.info.canonical_id for each in named if each.info is not None)
+    canonical = dict.fromkeys(o.candidate.info.canonical_id for o in named if o.candidate.info is not None)
     found = [
-        _offer(model)
+        _Offer(candidate=candidate, why=f"also offers {name}")
         for name in canonical
-        for model in routing.view.by_canonical.get(name, ())
-        if routing.is_usable(model.provider)
+        for candidate in _offers(routing, routing.view.by_canonical.get(name, ()))
     ]
-    return sorted(found, key=lambda each: _order(routing, each, by="health"))
+    return sorted(found, key=lambda each: _order(routing, each.candidate, by="health"))
 
 
-def _ranked(routing: Routing, wish: Wish, named: list[Candidate], others: list[Candidate]) -> list[Candidate]:
+def _ranked(routing: Routing, wish: Wish, offers: list[_Offer]) -> list[_Offer]:
     by = {"cheapest": "price", "fastest": "latency"}.get(wish.strategy)
-    ranked = [*named, *others]
+    ranked = list(offers)
     if by is not None:
-        ranked.sort(key=lambda each: _order(routing, each, by=by))
+        ranked.sort(key=lambda each: _order(routing, each.candidate, by=by))
     if wish.order:
         first = {slug: place for place, slug in enumerate(wish.order)}
-        ranked.sort(key=lambda each: first.get(each.provider, len(first)))
+        ranked.sort(key=lambda each: first.get(each.candidate.provider, len(first)))
     return ranked
-
-
-def _why_kept(candidate: Candidate, named: list[Candidate]) -> tuple[str, ...]:
-    if candidate.info is None:
-        return ("named; not in the catalogue",)
-    return ("named",) if candidate in named else (f"also offers {candidate.info.canonical_id}",)
 
 
 def _why_rejected(routing: Routing, wish: Wish, candidate: Candidate) -> tuple[str, ...]:
@@ -195,6 +267,23 @@ def _too_dear(wish: Wish, info: ModelInfo | None) -> list[str]:
     return reasons
 
 
+def _picked(routing: Routing, pick: Pick) -> list[_Offer]:
+    """What has this name; for the `only` credential, its provider's model whether it is listed or not."""
+    if pick.only is None:
+        return [_named_offer(candidate, pick) for candidate in _named(routing, pick.name)]
+    prefix, _, rest = pick.name.partition("/")
+    slug = routing.canonical_slug(prefix)
+    if slug is None or not rest:
+        return []
+    info = listed(routing.view, slug, rest)
+    return [_named_offer(Candidate(provider=slug, native_id=rest, info=info), pick)]
+
+
+def _named_offer(candidate: Candidate, pick: Pick) -> _Offer:
+    why = pick.why if candidate.info is not None else f"{pick.why}; not in the catalogue"
+    return _Offer(candidate=candidate, why=why, only=pick.only)
+
+
 def _named(routing: Routing, name: str) -> list[Candidate]:
     exact = _exact(routing, name)
     if _any_listed(exact):
@@ -202,7 +291,8 @@ def _named(routing: Routing, name: str) -> list[Candidate]:
     for suffix, by in _SUFFIXES.items():
         plain = _exact(routing, name.removesuffix(suffix)) if name.endswith(suffix) else []
         if _any_listed(plain):
-            every = [*plain, *(each for each in _other_offers(routing, plain) if each not in plain)]
+            others = _other_offers(routing, [_Offer(candidate=each, why="") for each in plain])
+            every = [*plain, *(each.candidate for each in others if each.candidate not in plain)]
             return sorted(every, key=lambda c: _order(routing, c, by=by))
     return exact
 
@@ -215,20 +305,24 @@ def _exact(routing: Routing, name: str) -> list[Candidate]:
     view = routing.view
     prefix, _, rest = name.partition("/")
     slug = routing.canonical_slug(prefix) if rest else None
-    if slug is not None and routing.is_usable(slug):
+    if slug is not None and not routing.is_usable(slug):
+        slug = None
+    if slug is not None:
         info = listed(view, slug, rest)
-        if info is not None:
+        if info is not None and routing.credentials(slug, rest):
             return [Candidate(provider=slug, native_id=rest, info=info)]
-    offers = view.by_canonical.get(name, ())
-    if not offers and not rest:
+    models = view.by_canonical.get(name, ())
+    if not models and not rest:
         ids = view.by_bare_name.get(name, frozenset())
-        offers = view.by_canonical[next(iter(ids))] if len(ids) == 1 else ()
-    usable = [_offer(model) for model in offers if routing.is_usable(model.provider)]
-    usable.sort(key=lambda c: _order(routing, c, by="health"))
-    if slug is not None and routing.is_usable(slug) and routing.allow_unlisted:
+        models = view.by_canonical[next(iter(ids))] if len(ids) == 1 else ()
+    offers = _offers(routing, models)
+    offers.sort(key=lambda c: (c.provider != slug, _order(routing, c, by="health")))
+    if slug is not None and not any(each.provider == slug for each in offers):
         # The provider was named, so it is asked first; it may know more than its list tells.
-        return [Candidate(provider=slug, native_id=rest), *usable]
-    return usable
+        passed = Candidate(provider=slug, native_id=rest)
+        if _credentials(routing, _Offer(candidate=passed, why="")):
+            return [passed, *offers]
+    return offers
 
 
 def listed(view: CatalogView, slug: str, native_id: str) -> ModelInfo | None:
@@ -244,14 +338,23 @@ def listed(view: CatalogView, slug: str, native_id: str) -> ModelInfo | None:
     return replace(found, pricing=price) if price is not None and price.known else found
 
 
-def _offer(model: ModelInfo) -> Candidate:
-    return Candidate(provider=model.provider, native_id=model.native_id, info=model)
+def _offers(routing: Routing, models: Iterable[ModelInfo]) -> list[Candidate]:
+    """Those that this caller has a key for."""
+    return [
+        Candidate(provider=model.provider, native_id=model.native_id, info=model)
+        for model in models
+        if routing.is_usable(model.provider) and routing.credentials(model.provider, model.native_id)
+    ]
 
 
 def _order(routing: Routing, candidate: Candidate, *, by: str) -> tuple[object, ...]:
-    """Healthy before degraded before down, then known prices before unknown, cheap before dear."""
-    rank = {ProviderStatus.HEALTHY: 0, ProviderStatus.DEGRADED: 1, ProviderStatus.DOWN: 2}
-    health = rank[routing.view.status_of(candidate.provider)]
+    """Healthy before degraded before down, then known prices before unknown, cheap before dear.
+
+    Where price and speed were not asked for, the provider that the caller prefers comes before others that
+    are not down, and what the caller's own key pays before what the platform's does.
+    """
+    own = any(each.caller_pays for each in routing.credentials(candidate.provider, candidate.native_id)[:1])
+    health = _health_rank(routing.view, candidate.provider, own=own)
     price = price_sum(candidate.info) if candidate.info is not None else None
     cheap = (price is None, price if price is not None else Decimal(0))
     if by == "price":
@@ -260,35 +363,15 @@ def _order(routing: Routing, candidate: Candidate, *, by: str) -> tuple[object, 
         judged = routing.view.health.get(candidate.provider)
         p50_ms = judged.latency_p50_ms if judged is not None else None
         return (health == 2, p50_ms is None, p50_ms or 0, *cheap, candidate.id)
-    return (health, *cheap, candidate.id)
+    return (health == 2, candidate.provider != routing.prefers, health, not own, *cheap, candidate.id)
+
+
+def _health_rank(view: CatalogView, provider: str, *, own: bool) -> int:
+    """Nobody checks a provider that the platform has no key for, so nothing speaks against it."""
+    if own and provider not in view.health and provider not in view.heads:
+        return 0
+    return {ProviderStatus.HEALTHY: 0, ProviderStatus.DEGRADED: 1}.get(view.status_of(provider), 2)
 
 
 def _callable_now(routing: Routing, model: ModelInfo) -> bool:
     return model.status_at(routing.now) is not ModelStatus.UNAVAILABLE
-
-
-def not_found(view: CatalogView, model: str, *, said: str | None = None) -> NotFound:
-    """`model_not_found`, with the ids that come closest; `said`: what a provider answered, if asked."""
-    several = sorted(view.by_bare_name.get(model, ()))
-    shown = model if len(model) <= 200 else model[:200] + "…"
-    if len(several) > 1:
-        close = several[:10]
-        what, hint = f"{shown} could be any of several models.", f" Name one: {', '.join(close)}."
-    else:
-        close = suggest(view, model)
-        what = f"There is no model {shown}."
-        hint = f" Did you mean {', '.join(close)}?" if close else " GET /v2/models lists what there is."
-    if said is not None:
-        what = said if said.endswith((".", "!", "?", "…")) else f"{said}."
-    return NotFound(f"{what}{hint}", code="model_not_found", members={"suggestions": close})
-
-
-def suggest(view: CatalogView, model: str, *, most: int = 3) -> list[str]:
-    """The closest ids. Three-letter runs in common first, so that few ids need the dear comparison."""
-    text = model.lower()[:200]
-    runs = {text[at : at + 3] for at in range(max(1, len(text) - 2))}
-    lowered = {known.lower(): known for known in view.by_id}
-    nearest = heapq.nlargest(60, lowered, key=lambda known: sum(run in known for run in runs))
-    close = difflib.get_close_matches(text, nearest, n=most, cutoff=0.5)
-    close = close or [known for known in nearest[:most] if any(run in known for run in runs)]
-    return [lowered[known] for known in close]

@@ -30,7 +30,8 @@ from headgate.providers.registry import canonical_slug
 from headgate.services.catalog import CatalogView
 from headgate.services.list_models import ModelList, ModelQuery
 from headgate.services.offers import is_available, price_sum
-from headgate.services.route import listed, not_found
+from headgate.services.route import listed
+from headgate.services.suggest import not_found
 
 router = APIRouter(tags=["catalogue"])
 FORCE_WAIT_S = 20.0

@@ -1,0 +1,34 @@
+"""What may have been meant by a name that nothing has. Pure, over a view."""
+
+import difflib
+import heapq
+
+from headgate.domain.errors import NotFound
+from headgate.services.catalog import CatalogView
+
+
+def not_found(view: CatalogView, model: str, *, said: str | None = None) -> NotFound:
+    """`model_not_found`, with the ids that come closest; `said`: what a provider answered, if asked."""
+    several = sorted(view.by_bare_name.get(model, ()))
+    shown = model if len(model) <= 200 else model[:200] + "…"
+    if len(several) > 1:
+        close = several[:10]
+        what, hint = f"{shown} could be any of several models.", f" Name one: {', '.join(close)}."
+    else:
+        close = suggest(view, model)
+        what = f"There is no model {shown}."
+        hint = f" Did you mean {', '.join(close)}?" if close else " GET /v2/models lists what there is."
+    if said is not None:
+        what = said if said.endswith((".", "!", "?", "…")) else f"{said}."
+    return NotFound(f"{what}{hint}", code="model_not_found", members={"suggestions": close})
+
+
+def suggest(view: CatalogView, model: str, *, most: int = 3) -> list[str]:
+    """The closest ids. Three-letter runs in common first, so that few ids need the dear comparison."""
+    text = model.lower()[:200]
+    runs = {text[at : at + 3] for at in range(max(1, len(text) - 2))}
+    lowered = {known.lower(): known for known in view.by_id}
+    nearest = heapq.nlargest(60, lowered, key=lambda known: sum(run in known for run in runs))
+    close = difflib.get_close_matches(text, nearest, n=most, cutoff=0.5)
+    close = close or [known for known in nearest[:most] if any(run in known for run in runs)]
+    return [lowered[known] for known in close]
