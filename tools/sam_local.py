@@ -1,4 +1,4 @@
-"""moto with the template's tables and the example events' key in it: what `sam local` needs of AWS.
+"""moto with the template's tables and key, and the caller of events/, in it: what `sam local` needs of AWS.
 
 `make sam-local` runs it until Ctrl-C. Functions run in containers, so it listens where those can reach it:
 on Docker's bridge or, where there is none (Docker Desktop), on loopback, which containers know by a name.
@@ -20,7 +20,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from dev.moto_process import OneAtATime
-from dev.resources import client, create_tables, isolate_environment
+from dev.resources import client, create_keys, create_tables, isolate_environment
 from dev.template import REGION, TableSpec, read_stack
 from headgate.aws.accounts import DynamoAccountStore
 from headgate.aws.clients import AwsClients
@@ -82,14 +82,16 @@ async def put_example_key(endpoint_url: str) -> None:
     clients.close()
 
 
-def tell(here: str, from_containers: str) -> None:
+def tell(here: str, from_containers: str, key_alias: str) -> None:
     """Prints what to type, and writes the file that it names.
 
-    The file is for SAM, whose CLI can't resolve `!If […, !Ref AWS::NoValue]` and leaves the variable out.
+    The file is for SAM, whose CLI can't resolve `!If […, !Ref AWS::NoValue]` and leaves the variable out; and
+    for which a key's alias is called by its logical id.
     """
     machine = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
     VARIABLES.parent.mkdir(exist_ok=True)
-    VARIABLES.write_text(json.dumps({"Parameters": {"AWS_ENDPOINT_URL": from_containers}}))
+    variables = {"AWS_ENDPOINT_URL": from_containers, "HEADGATE_KMS_KEY": key_alias}
+    VARIABLES.write_text(json.dumps({"Parameters": variables}))
     parameters = f'"Architecture={machine} MockProvider=on LocalEndpoint={from_containers}"'
     also = f"--region {REGION} --env-vars {VARIABLES.relative_to(ROOT)} --parameter-overrides {parameters}"
     print(f"AWS is played at {here} until Ctrl-C. In another terminal, in this folder:\n")
@@ -105,10 +107,11 @@ def main() -> None:
     server, host = serve(port)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     here = f"http://{server.host}:{server.port}"
-    tables = read_stack((ROOT / "template.yaml").read_text()).tables
-    create_tables(client("dynamodb", here), map(named_as_sam_local_does, tables))
+    stack = read_stack((ROOT / "template.yaml").read_text())
+    create_tables(client("dynamodb", here), map(named_as_sam_local_does, stack.tables))
+    create_keys(client("kms", here), stack.key_aliases)
     asyncio.run(put_example_key(here))
-    tell(here, f"http://{host}:{server.port}")
+    tell(here, f"http://{host}:{server.port}", stack.key_aliases[0])
     try:
         threading.Event().wait()
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """`make sam-local`: what the containers of `sam local` find in place of AWS."""
 
+import json
 import os
 import socket
 import subprocess
@@ -46,6 +47,14 @@ def test_tables_are_named_as_sam_local_resolves_them_and_hold_the_key_of_the_eve
     key = told[5].split('"')[1].removeprefix("Authorization: Bearer ")
     where = {"pk": {"S": f"KEY#{hash_key(key)}"}, "sk": {"S": "KEY"}}
     assert "Item" in dynamodb.get_item(TableName="AccountsTable", Key=where)
+
+
+def test_the_key_is_named_so_that_functions_find_it(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in aws_environment().items():
+        monkeypatch.setenv(name, value)
+    given = json.loads((ROOT / ".aws-sam/sam-local.json").read_text())["Parameters"]
+    kms = client("kms", told[0].split()[4])
+    assert kms.describe_key(KeyId=given["HEADGATE_KMS_KEY"])["KeyMetadata"]["Enabled"]
 
 
 def test_the_commands_it_prints_point_the_functions_at_it(told: list[str]) -> None:
