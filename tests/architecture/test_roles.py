@@ -1,5 +1,7 @@
 """What each function may do. That it may do no more than it does is test_permissions.py's."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -247,4 +249,39 @@ def test_functions_start_the_refresh_and_no_other(transformed: dict[str, Any]) -
     assert _holders(transformed, "lambda:InvokeFunction", resource="RefreshFunction") == {
         "models",
         "connections",
+    }
+
+
+COLUMNS = (
+    "CatalogTable",
+    "AccountsTable",
+    "ConnectionsTable",
+    "GenerationsTable",
+    "LedgerTable",
+    "ConnectionsKey",
+)
+DATA_MODEL = Path(__file__).parents[2] / "docs/data-model.md"
+_ACTION = re.compile(r"\b(?:Batch)?(?:Get|Put|Update|Delete|Write)Item\b|\bQuery\b|\b(?:En|De)crypt\b")
+
+
+def test_the_page_on_data_tells_who_may_do_what(transformed: dict[str, Any]) -> None:
+    text = DATA_MODEL.read_text().split("## Who may do what")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines() if row[:2] == "| "][
+        1:
+    ]
+    told = {
+        (row[0].partition(" ")[0], column): set(_ACTION.findall(cell))
+        for row in rows
+        for column, cell in zip(COLUMNS, row[1:], strict=True)
+    }
+    assert told == {
+        (function.lower(), column): {
+            action.partition(":")[2]
+            for statement in _statements(_roles(transformed)[_role_of(transformed, function)])
+            for action in _listed(statement["Action"])
+            if f"{column}.Arn" in str(statement["Resource"])
+            or f"'{column}', 'Arn'" in str(statement["Resource"])
+        }
+        for function in FUNCTIONS
+        for column in COLUMNS
     }
