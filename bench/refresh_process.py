@@ -89,6 +89,7 @@ def _services(url: str) -> Container:
         ledger=memory.MemoryLedger(),
         secrets=memory.EnvSecretStore(keys | addresses),
         starter=memory.MemoryRefreshStarter(),
+        usage=memory.MemoryUsageStore(),
         log=memory.NullLog(),
     )
     services = Container(from_environ("refresh", environ), stores)

@@ -13,6 +13,7 @@ from dev.template import Stack, StreamSpec
 from headgate.bootstrap import Adapters
 from headgate.domain.generation import GenerationRecord
 from headgate.services.record_traffic import TrafficRecorder
+from headgate.services.record_usage import UsageRecorder
 from headgate.testing import memory
 from headgate.testing.refresh import RunConnections, RunRefresh
 
@@ -99,8 +100,8 @@ class MotoBacking:
 class MemoryBacking:
     """The shipped in-memory stores, shared by all functions; for load and benchmarks.
 
-    There is no stream of DynamoDB items here. Finished generations reach the counters that `usage` keeps,
-    in batches, off the path of the request.
+    There is no stream of DynamoDB items here. Finished generations reach what `usage` does with them in
+    batches, off the path of the request.
     """
 
     name = "this process's memory"
@@ -113,7 +114,8 @@ class MemoryBacking:
     ) -> None:
         self._finished: list[GenerationRecord] = []
         self._catalog = memory.MemoryCatalogStore()
-        accounts = memory.MemoryAccountStore()
+        self._usage = memory.MemoryUsageStore()
+        accounts = self._accounts = memory.MemoryAccountStore()
         ledger = memory.MemoryLedger(accounts)
         self.adapters = Adapters(
             catalog=self._catalog,
@@ -124,6 +126,7 @@ class MemoryBacking:
             ledger=ledger,
             secrets=memory.EnvSecretStore(provider_environ),
             starter=memory.MemoryRefreshStarter(start_refresh, start_connections),
+            usage=self._usage,
         )
 
     async def _note(self, record: GenerationRecord) -> None:
@@ -141,7 +144,7 @@ class MemoryBacking:
         return {streams[0].name: self._count} if streams else {}
 
     async def _count(self) -> None:
-        recorder = TrafficRecorder(self._catalog)
+        recorder = UsageRecorder(self._usage, TrafficRecorder(self._catalog), self._accounts)
         while True:
             await asyncio.sleep(_BATCH_PAUSE_S)
             batch, self._finished[:] = list(self._finished), []

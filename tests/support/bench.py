@@ -20,6 +20,7 @@ from headgate.testing.memory import (
     MemoryLog,
     MemoryRefreshStarter,
     MemorySecretStore,
+    MemoryUsageStore,
     MemoryVault,
     ScriptedTransport,
 )
@@ -70,6 +71,7 @@ class Bench:
         self.generation_calls = Counted(self.generations)
         self.secrets = MemorySecretStore({slug: {"api_key": KEY} for slug in slugs})
         self.starter = MemoryRefreshStarter()
+        self.usage = MemoryUsageStore(self.clock)
         self.transport = ScriptedTransport()
         self.providers: dict[str, FakeProvider] = {slug: fake_provider(slug) for slug in slugs}
 
@@ -85,6 +87,7 @@ class Bench:
             ledger=self.ledger,
             secrets=self.secrets,
             starter=self.starter,
+            usage=self.usage,
             clock=self.clock,
             log=self.log,
             transport=self.transport,

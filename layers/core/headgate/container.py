@@ -23,6 +23,7 @@ from headgate.ports import (
     RefreshStarter,
     RequestSigner,
     SecretStore,
+    UsageStore,
     WireRequest,
 )
 from headgate.settings import Settings
@@ -30,23 +31,31 @@ from headgate.settings import Settings
 if TYPE_CHECKING:
     from headgate.aws.clients import AwsClients, OnCall
     from headgate.domain.secret import Secret
+    from headgate.net.guard import AddressGuard
     from headgate.providers.base import ProviderConfig
     from headgate.providers.registry import ProviderRegistry
     from headgate.services.authenticate import Authenticator
+    from headgate.services.bind import Binder
     from headgate.services.catalog import Catalog
     from headgate.services.chat import ChatService
+    from headgate.services.check_connection import ConnectionChecker
     from headgate.services.check_health import HealthService
     from headgate.services.circuits import Circuits
     from headgate.services.connection_keys import ConnectionKeys
     from headgate.services.explain import Explainer
     from headgate.services.limit_reads import ReadLimiter
     from headgate.services.list_models import ModelLister
+    from headgate.services.manage_connections import ConnectionManager
     from headgate.services.manage_keys import KeyManager
     from headgate.services.platform_keys import PlatformKeys
     from headgate.services.price_tables import PriceTables
+    from headgate.services.reach import ReachService
     from headgate.services.record_traffic import TrafficRecorder
+    from headgate.services.record_usage import UsageRecorder
     from headgate.services.refresh_catalog import CatalogRefresher
+    from headgate.services.refresh_connections import ConnectionRefresher
     from headgate.services.show_providers import ProviderDirectory
+    from headgate.services.show_usage import UsageReporter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +70,7 @@ class Adapters:
     vault: KeyVault
     secrets: SecretStore
     starter: RefreshStarter
+    usage: UsageStore
     clock: Clock | None = None
     log: Log | None = None
     transport: HttpTransport | None = None
@@ -166,6 +176,14 @@ class Container:
         return DynamoLedger(self.aws, self.settings.ledger_table, accounts_table=self.settings.accounts_table)
 
     @cached_property
+    def usage_store(self) -> UsageStore:
+        if self._adapters is not None:
+            return self._adapters.usage
+        from headgate.aws.usage import DynamoUsageStore  # noqa: PLC0415
+
+        return DynamoUsageStore(self.aws, self.settings.ledger_table, self.clock)
+
+    @cached_property
     def secrets(self) -> SecretStore:
         if self._adapters is not None:
             return self._adapters.secrets
@@ -186,13 +204,18 @@ class Container:
         given = self._adapters.transport if self._adapters is not None else None
         if given is not None:
             return given
-        from headgate.net.guard import AddressGuard  # noqa: PLC0415
         from headgate.net.transport import AioTransport  # noqa: PLC0415
 
-        guard = AddressGuard(
+        return AioTransport(guard=self.guard)
+
+    @cached_property
+    def guard(self) -> "AddressGuard":
+        """Which addresses callers may name, and which may then be connected to."""
+        from headgate.net.guard import AddressGuard  # noqa: PLC0415
+
+        return AddressGuard(
             allowed_hosts=frozenset(self.settings.private_hosts), allow_loopback=self.settings.local
         )
-        return AioTransport(guard=guard)
 
     @cached_property
     def signer(self) -> RequestSigner:
@@ -248,6 +271,47 @@ class Container:
         return ConnectionKeys(self.vault, self.clock, self.settings)
 
     @cached_property
+    def connection_manager(self) -> "ConnectionManager":
+        from headgate.services.manage_connections import ConnectionManager  # noqa: PLC0415
+
+        starts = self._adapters is not None or bool(self.settings.refresh_function)
+        return ConnectionManager(
+            store=self.connections,
+            vault=self.vault,
+            registry=self.registry,
+            addresses=self.guard,
+            starter=self.starter if starts else None,
+            clock=self.clock,
+            log=self.log,
+        )
+
+    @cached_property
+    def connection_checker(self) -> "ConnectionChecker":
+        from headgate.services.check_connection import ConnectionChecker  # noqa: PLC0415
+
+        return ConnectionChecker(
+            store=self.connections,
+            binder=self.binder,
+            audit=self.accounts,
+            clock=self.clock,
+            log=self.log,
+        )
+
+    @cached_property
+    def connection_refresher(self) -> "ConnectionRefresher":
+        from headgate.services.refresh_connections import ConnectionRefresher  # noqa: PLC0415
+
+        return ConnectionRefresher(
+            store=self.connections,
+            binder=self.binder,
+            prices=self.prices,
+            leases=self.catalog_store,
+            audit=self.accounts,
+            clock=self.clock,
+            log=self.log,
+        )
+
+    @cached_property
     def authenticate(self) -> "Authenticator":
         from headgate.services.authenticate import Authenticator  # noqa: PLC0415
 
@@ -285,6 +349,24 @@ class Container:
         return Circuits(self.clock, self.log)
 
     @cached_property
+    def reach(self) -> "ReachService":
+        from headgate.services.reach import ReachService  # noqa: PLC0415
+
+        return ReachService(
+            connections=self.connections,
+            projects=self.accounts,
+            settings=self.accounts,
+            clock=self.clock,
+            log=self.log,
+        )
+
+    @cached_property
+    def binder(self) -> "Binder":
+        from headgate.services.bind import Binder  # noqa: PLC0415
+
+        return Binder(self.registry, self.platform, self.connection_keys)
+
+    @cached_property
     def chat(self) -> "ChatService":
         from headgate.services.chat import ChatService  # noqa: PLC0415
 
@@ -292,6 +374,8 @@ class Container:
             catalog=self.catalog,
             registry=self.registry,
             platform=self.platform,
+            binder=self.binder,
+            reach=self.reach,
             generations=self.generations,
             circuits=self.circuits,
             clock=self.clock,
@@ -351,6 +435,18 @@ class Container:
         return TrafficRecorder(self.catalog_store)
 
     @cached_property
+    def usage_recorder(self) -> "UsageRecorder":
+        from headgate.services.record_usage import UsageRecorder  # noqa: PLC0415
+
+        return UsageRecorder(self.usage_store, self.traffic, self.accounts)
+
+    @cached_property
+    def usage(self) -> "UsageReporter":
+        from headgate.services.show_usage import UsageReporter  # noqa: PLC0415
+
+        return UsageReporter(self.usage_store)
+
+    @cached_property
     def providers(self) -> "ProviderDirectory":
         from headgate.services.show_providers import ProviderDirectory  # noqa: PLC0415
 
@@ -392,4 +488,5 @@ def memory_adapters(settings: Settings) -> Adapters:
         ledger=ledger,
         secrets=memory.EnvSecretStore(settings.provider_environ),
         starter=memory.MemoryRefreshStarter(),
+        usage=memory.MemoryUsageStore(),
     )

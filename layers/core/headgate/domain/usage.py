@@ -50,11 +50,10 @@ class UsageCell:
 def sums_of(record: GenerationRecord) -> UsageSums:
     """What one finished generation adds wherever it is counted; what is unknown of it adds nothing.
 
-    One that failed or never ended is an error, one that its caller left is none. The time of one that the
-    sweep had to end is no latency.
+    One that failed or never ended is an error, one that its caller left is none.
     """
     usage = record.usage
-    latency_ms = _latency_ms(record)
+    latency_ms = latency_ms_of(record)
     return UsageSums(
         requests=1,
         input_tokens=(usage.input_tokens or 0) if usage is not None else 0,

@@ -9,12 +9,15 @@ if TYPE_CHECKING:
     from headgate.services.authenticate import Authenticator
     from headgate.services.catalog import Catalog
     from headgate.services.chat import ChatService
+    from headgate.services.check_connection import ConnectionChecker
     from headgate.services.check_health import HealthService
     from headgate.services.explain import Explainer
     from headgate.services.limit_reads import ReadLimiter
     from headgate.services.list_models import ModelLister
+    from headgate.services.manage_connections import ConnectionManager
     from headgate.services.manage_keys import KeyManager
     from headgate.services.show_providers import ProviderDirectory
+    from headgate.services.show_usage import UsageReporter
     from headgate.settings import Settings
 
 
@@ -44,9 +47,15 @@ class Services(Protocol):
     @property
     def generations(self) -> "GenerationStore": ...
     @property
+    def connection_manager(self) -> "ConnectionManager": ...
+    @property
+    def connection_checker(self) -> "ConnectionChecker": ...
+    @property
     def health(self) -> "HealthService": ...
     @property
     def providers(self) -> "ProviderDirectory": ...
+    @property
+    def usage(self) -> "UsageReporter": ...
     @property
     def keys(self) -> "KeyManager": ...
 

@@ -1,0 +1,86 @@
+"""What was used, in sums; part of the accounts function."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from headgate.domain.callers import Scope
+from headgate.domain.errors import InvalidRequest
+from headgate.domain.money import money_json
+from headgate.domain.usage import Dimension
+from headgate.http import usage_docs
+from headgate.http.access import caller_of_request, scoped
+from headgate.http.context import services_of
+from headgate.http.paging import page_of
+from headgate.services.show_usage import UsageRow
+
+router = APIRouter(tags=["accounts"])
+_DEFAULT_DAYS = 30
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+
+
+@router.get("/v2/usage", **usage_docs.USAGE)
+@scoped(Scope.MODELS_READ)
+async def show_usage(request: Request) -> Response:
+    """Requests, tokens, cost, errors and mean latency by group; the caller's own, an administrator's all."""
+    limit, cursor = page_of(request, most=usage_docs.MOST_ROWS, default=usage_docs.MOST_ROWS)
+    services = services_of(request)
+    rows, next_cursor = await services.usage.report(
+        caller_of_request(request),
+        _dimension(request),
+        days=_days(request, services.clock.now().date()),
+        user_id=request.query_params.get("user_id"),
+        limit=limit,
+        cursor=cursor,
+    )
+    body = {"data": [usage_row_json(row) for row in rows], "next_cursor": next_cursor}
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+def usage_row_json(row: UsageRow) -> dict[str, Any]:
+    return {
+        "group": row.group,
+        "requests": row.sums.requests,
+        "input_tokens": row.sums.input_tokens,
+        "output_tokens": row.sums.output_tokens,
+        "cost": money_json(row.sums.cost_nanousd),
+        "errors": row.sums.errors,
+        "latency_ms": row.latency_ms,
+    }
+
+
+def _dimension(request: Request) -> Dimension:
+    try:
+        return Dimension(request.query_params.get("group_by", Dimension.MODEL))
+    except ValueError:
+        raise InvalidRequest.of_field("group_by", f"must be one of {', '.join(Dimension)}.") from None
+
+
+def _days(request: Request, today: date) -> tuple[date, date]:
+    """Up to today, and 30 in all, where the caller says nothing else."""
+    last = _day(request, "to") or today
+    first = _day(request, "from") or max(date.min + timedelta(_DEFAULT_DAYS), last) - timedelta(
+        _DEFAULT_DAYS - 1
+    )
+    return first, last
+
+
+def _day(request: Request, name: str) -> date | None:
+    """The day of a date or of a time, in UTC, which sums are kept by."""
+    # In a query a plus sign that was not escaped arrives as a space.
+    text = request.query_params.get(name, "").replace(" ", "+")
+    try:
+        if not text:
+            return None
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
+        if _TIME.fullmatch(text):
+            return datetime.fromisoformat(text.upper()).astimezone(UTC).date()
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidRequest.of_field(name, "must be a date (2026-11-21) or a time (2026-11-21T09:00:00Z).")
