@@ -94,7 +94,8 @@ def added(records: Iterable[GenerationRecord]) -> Mapping[UsageCell, UsageSums]:
     return cells
 
 
-def _latency_ms(record: GenerationRecord) -> int | None:
+def latency_ms_of(record: GenerationRecord) -> int | None:
+    """From its start to its end; None for one that has not ended, or that the sweep had to end."""
     if record.completed_at is None or record.status is GenerationStatus.EXPIRED:
         return None
     began_at = record.started_at or record.created_at

@@ -1,6 +1,6 @@
 """OpenRouter's figures of one generation; part of the generations function.
 
-https://openrouter.ai/docs/api/api-reference/generations/get-generation (its OpenAPI file of 2026-08-22): clients
+https://openrouter.ai/docs/api/api-reference/generations/get-generation (OpenAPI file of 2026-08-22): clients
 want every field there is, null where it is not known.
 """
 
