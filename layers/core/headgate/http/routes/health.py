@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from headgate.domain.callers import Scope
@@ -11,12 +12,20 @@ from headgate.domain.catalog import Modality, SnapshotHead, rfc3339
 from headgate.domain.errors import InvalidRequest
 from headgate.domain.health import ProviderHealth
 from headgate.domain.money import decimal_text
-from headgate.http import docs
-from headgate.http.access import public, scoped
+from headgate.http import connection_docs, docs
+from headgate.http.access import caller_of_request, public, scoped
+from headgate.http.body import parse, read_json
 from headgate.http.context import services_of
 from headgate.services.show_providers import ProviderCard
 
 router = APIRouter(tags=["providers"])
+
+
+class CheckRequest(BaseModel):
+    """How a connection is tried out. generate: also with a line of text, which may cost a little."""
+
+    model_config = ConfigDict(extra="forbid")
+    generate: bool = False
 
 
 @router.get("/openapi.json", tags=["operations"])
@@ -54,6 +63,28 @@ async def list_providers_of(request: Request, modality: str) -> Response:
     except ValueError:
         raise InvalidRequest.of_field("modality", f"must be one of {', '.join(Modality)}.") from None
     return await _providers(request, wanted)
+
+
+@router.post("/v2/connections/{connection_id}/test", tags=["connections"], **connection_docs.TEST_CONNECTION)
+@scoped(Scope.CONNECTIONS)
+async def check_connection(request: Request, connection_id: str) -> Response:
+    """Whether a connection works. Always 200 for one that is the caller's: the answer says what is wrong."""
+    asked = parse(CheckRequest, await read_json(request) if await request.body() else {})
+    result = await services_of(request).connection_checker.check(
+        caller_of_request(request),
+        connection_id,
+        generate=asked.generate,
+        request_id=request.state.request_id,
+    )
+    return _json(
+        {
+            "ok": result.ok,
+            "code": result.code,
+            "detail": result.detail,
+            "latency_ms": result.latency_ms,
+            "model_count": result.model_count,
+        }
+    )
 
 
 async def _providers(request: Request, modality: Modality | None) -> Response:

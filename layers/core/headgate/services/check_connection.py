@@ -1,0 +1,141 @@
+"""Trying a connection out: is its key good, does its server answer? For nothing, or for a few tokens."""
+
+from dataclasses import dataclass, replace
+
+from headgate.domain.audit import audit_event
+from headgate.domain.callers import Caller
+from headgate.domain.catalog import Modality
+from headgate.domain.connections import Connection
+from headgate.domain.credentials import Credential
+from headgate.domain.errors import HeadgateError, NotFound, ProviderRefused, ProviderRejected
+from headgate.ports import AuditLog, Clock, ConnectionStore, Log
+from headgate.providers.base import ChatCall
+from headgate.providers.bound import BoundProvider
+from headgate.services.bind import Binder, attention_of
+
+_DEADLINE_S = 25.0
+"""For everything together: API Gateway waits 29 s."""
+
+_TOKENS = 16
+"""Of a generation that only tries out: the least that every model takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """code, detail: what is wrong, or (with `ok`) what could not be had. latency_ms: of all that was asked.
+    model_count: how many models the key sees; None where no list was read."""
+
+    ok: bool
+    latency_ms: int
+    code: str | None = None
+    detail: str | None = None
+    model_count: int | None = None
+
+
+class ConnectionChecker:
+    """Tries connections with their own keys, at their own addresses."""
+
+    def __init__(
+        self,
+        *,
+        store: ConnectionStore,
+        binder: Binder,
+        audit: AuditLog,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._store = store
+        self._binder = binder
+        self._audit = audit
+        self._clock = clock
+        self._log = log
+
+    async def check(
+        self, caller: Caller, connection_id: str, *, generate: bool, request_id: str
+    ) -> CheckResult:
+        """Whatever goes wrong at the provider is a result. Raises NotFound for another user's."""
+        row = (await self._store.load(caller.user_id)).find(connection_id)
+        if row is None:
+            raise NotFound(f"There is no connection {connection_id}.")
+        started_s = self._clock.monotonic()
+        if not row.is_active:
+            return CheckResult(
+                ok=False,
+                latency_ms=0,
+                code="conflict",
+                detail="This connection is deleted; restore it first.",
+            )
+        await self._tell(caller, row, request_id)
+        try:
+            result = await self._try(row, started_s, generate=generate)
+        except HeadgateError as error:
+            result = CheckResult(ok=False, latency_ms=0, code=error.code, detail=error.detail)
+            if (reason := attention_of(error)) is not None:
+                await self._note(row, reason)
+        else:
+            await self._note(row, None)
+        self._log.info("connection.checked", connection_id=row.id, type=row.type, code=result.code)
+        return replace(result, latency_ms=round((self._clock.monotonic() - started_s) * 1000))
+
+    async def _try(self, row: Connection, started_s: float, *, generate: bool) -> CheckResult:
+        """The key, then the list, then a generation where one was asked for. Raises what fails of these."""
+        bound = await self._binder.bind(row.type, Credential(paid_by="connection", connection=row))
+
+        def left_s() -> float:
+            return max(1.0, started_s + _DEADLINE_S - self._clock.monotonic())
+
+        if bound.has_key_check:
+            await bound.check_key(deadline_s=left_s())
+        found = CheckResult(ok=True, latency_ms=0)
+        first: str | None = None
+        if bound.spec.list_ttl_s is None:  # elsewhere asking for the list costs something
+            try:
+                listing = await bound.list_models(deadline_s=left_s())
+            except HeadgateError as error:
+                if not bound.has_key_check or isinstance(error, ProviderRefused):
+                    raise
+                found = replace(found, code=error.code, detail=f"The key is good, but: {error.detail}")
+            else:
+                texts = (model.native_id for model in listing.models if model.modality is Modality.TEXT)
+                first = next(texts, None)
+                found = replace(found, model_count=len(listing.models) if listing.listed else None)
+        if generate:
+            await self._generate(bound, _model_of(row) or first, left_s())
+        return found
+
+    async def _generate(self, bound: BoundProvider, model: str | None, deadline_s: float) -> None:
+        if model is None:
+            raise NotFound("No model to try: set default_model.", code="model_not_found")
+        # Newer models of OpenAI's refuse the one name of this limit, most other servers ignore the other.
+        for name in ("max_tokens", "max_completion_tokens"):
+            body = {"model": model, "messages": [{"role": "user", "content": "Say OK."}], name: _TOKENS}
+            try:
+                call = ChatCall(body=body, model=model, stream=False)
+                await bound.chat(call, lambda usage: usage.cost_usd, deadline_s=deadline_s)
+            except ProviderRejected as rejected:
+                if name != "max_tokens" or "max_tokens" not in rejected.detail:
+                    raise
+            else:
+                return
+
+    async def _note(self, row: Connection, reason: str | None) -> None:
+        if row.needs_attention != reason:
+            await self._store.note_attention(row.user_id, row.id, sealed=row.sealed, reason=reason)
+
+    async def _tell(self, caller: Caller, row: Connection, request_id: str) -> None:
+        """Before its key is opened, so that no use goes untold."""
+        event = audit_event(
+            at=self._clock.now(),
+            actor=caller.key_id,
+            action="connection.test",
+            target=row.id,
+            user_id=caller.user_id,
+            request_id=request_id,
+            details={"type": row.type, "host": row.host or "-"},
+        )
+        await self._audit.append_audit([event])
+
+
+def _model_of(row: Connection) -> str | None:
+    """The provider's own id of the default model, which may be given with the provider's slug before it."""
+    return None if row.default_model is None else row.default_model.removeprefix(f"{row.type}/")
