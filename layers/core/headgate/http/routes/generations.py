@@ -1,5 +1,6 @@
 """Generating: OpenAI's chat completions, and Headgate's own generations."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from headgate.http.body import parse, read_json
 from headgate.http.context import services_of
 from headgate.http.errors import Header
 from headgate.http.paging import page_of
+from headgate.http.routes import generation_stats
 from headgate.http.sse import ClientGone, EventStreamResponse, cancelled_when_client_leaves
 from headgate.services.chat import ChatRun
 from headgate.services.chat_records import ChatAsk
@@ -69,8 +71,7 @@ async def create_embeddings(request: Request) -> Response:
 async def _serve(request: Request, ask: ChatAsk) -> Response:
     """One run, answered in the dialect in which it was asked."""
     services = services_of(request)
-    caller = caller_of_request(request)
-    run = services.chat.run(caller, ask, request.state.timing.add)
+    run = _run_of(request, ask)
     await run.prepare()
     request.state.error_headers = lambda: run_headers(run)
     if ask.stream:
@@ -96,9 +97,7 @@ async def _serve(request: Request, ask: ChatAsk) -> Response:
 async def create_generation(request: Request) -> Response:
     """One generation of any type; text is answered at once."""
     ask = await _generation_ask(request)
-    services = services_of(request)
-    caller = caller_of_request(request)
-    run = services.chat.run(caller, ask, request.state.timing.add)
+    run = _run_of(request, ask)
     await run.prepare()
     request.state.error_headers = lambda: run_headers(run)
     try:
@@ -167,6 +166,12 @@ async def list_generations(request: Request) -> Response:
         caller.user_id, filters=filters, limit=limit, cursor=cursor
     )
     return _json({"data": [generation_json(record) for record in found], "next_cursor": next_cursor})
+
+
+def _run_of(request: Request, ask: ChatAsk) -> ChatRun:
+    """A run for this caller, whose record names the request."""
+    named = replace(ask, request_id=request.state.request_id)
+    return services_of(request).chat.run(caller_of_request(request), named, request.state.timing.add)
 
 
 def run_headers(run: ChatRun) -> list[Header]:
@@ -241,3 +246,6 @@ def _money(amount_nanousd: int | None) -> dict[str, Any] | None:
 
 def _json(body: Any) -> Response:
     return Response(orjson.dumps(body), media_type="application/json")
+
+
+router.routes.extend(generation_stats.router.routes)
