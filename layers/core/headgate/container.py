@@ -43,10 +43,14 @@ if TYPE_CHECKING:
     from headgate.services.circuits import Circuits
     from headgate.services.connection_keys import ConnectionKeys
     from headgate.services.explain import Explainer
+    from headgate.services.flags import FlagManager, Flags
+    from headgate.services.grant_credits import CreditsOffice
     from headgate.services.limit_reads import ReadLimiter
     from headgate.services.list_models import ModelLister
     from headgate.services.manage_connections import ConnectionManager
     from headgate.services.manage_keys import KeyManager
+    from headgate.services.manage_projects import ProjectManager
+    from headgate.services.manage_settings import SettingsManager
     from headgate.services.platform_keys import PlatformKeys
     from headgate.services.price_tables import PriceTables
     from headgate.services.reach import ReachService
@@ -54,6 +58,7 @@ if TYPE_CHECKING:
     from headgate.services.record_usage import UsageRecorder
     from headgate.services.refresh_catalog import CatalogRefresher
     from headgate.services.refresh_connections import ConnectionRefresher
+    from headgate.services.show_account import AccountOverview
     from headgate.services.show_providers import ProviderDirectory
     from headgate.services.show_usage import UsageReporter
 
@@ -457,6 +462,49 @@ class Container:
         from headgate.services.manage_keys import KeyManager  # noqa: PLC0415
 
         return KeyManager(self.accounts, self.clock, self.log)
+
+    @cached_property
+    def projects(self) -> "ProjectManager":
+        from headgate.services.manage_projects import ProjectManager  # noqa: PLC0415
+
+        return ProjectManager(self.accounts)
+
+    @cached_property
+    def user_settings(self) -> "SettingsManager":
+        from headgate.services.manage_settings import SettingsManager  # noqa: PLC0415
+
+        return SettingsManager(self.accounts, self.connections, self._slug_of)
+
+    def _slug_of(self, name: str) -> str | None:
+        """The slug of a provider by any of its names."""
+        from headgate.providers.registry import canonical_slug  # noqa: PLC0415
+
+        slug = canonical_slug(name)
+        return slug if slug in self._known_slugs() else None
+
+    @cached_property
+    def credits(self) -> "CreditsOffice":
+        from headgate.services.grant_credits import CreditsOffice  # noqa: PLC0415
+
+        return CreditsOffice(self.ledger)
+
+    @cached_property
+    def account(self) -> "AccountOverview":
+        from headgate.services.show_account import AccountOverview  # noqa: PLC0415
+
+        return AccountOverview(self.accounts, self.ledger, self.usage_store, self.clock)
+
+    @cached_property
+    def flags(self) -> "Flags":
+        from headgate.services.flags import Flags  # noqa: PLC0415
+
+        return Flags(self.accounts, self.clock, self.log)
+
+    @cached_property
+    def flag_manager(self) -> "FlagManager":
+        from headgate.services.flags import FlagManager  # noqa: PLC0415
+
+        return FlagManager(self.accounts)
 
     async def warm(self) -> None:
         """Makes and imports, before the first request, what every request needs."""

@@ -1,5 +1,6 @@
 """Who calls: keys, scopes, limits. Pure."""
 
+import base64
 import hashlib
 import secrets
 from collections.abc import Iterable
@@ -95,9 +96,10 @@ def caller_of(key: ApiKey) -> Caller:
     )
 
 
-def new_key_text() -> str:
-    """A fresh key: `hg_` and 256 random bits."""
-    return KEY_PREFIX + secrets.token_urlsafe(32)
+def new_key_text(bits: bytes | None = None) -> str:
+    """A fresh key: `hg_` and 256 random bits, which are drawn unless given."""
+    drawn = secrets.token_bytes(32) if bits is None else bits
+    return KEY_PREFIX + base64.urlsafe_b64encode(drawn).decode().rstrip("=")
 
 
 def hash_key(text: str) -> str:

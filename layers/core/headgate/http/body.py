@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
-_FREE_FORM = frozenset({"metadata", "messages", "tools", "tool_choice", "response_format", "json_schema"})
+_FREE_FORM = frozenset(
+    {"metadata", "messages", "tools", "tool_choice", "response_format", "json_schema", "flags", "rules"}
+)
 """Keys whose value is the caller's own structure: nothing in it is renamed."""
 _LONG_INTEGER = re.compile(rb"\d{19}")
 

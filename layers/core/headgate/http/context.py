@@ -5,17 +5,22 @@ from typing import TYPE_CHECKING, Protocol
 from fastapi import Request
 
 if TYPE_CHECKING:
-    from headgate.ports import CatalogStore, Clock, GenerationStore, Log
+    from headgate.ports import AccountStore, CatalogStore, Clock, GenerationStore, Log
     from headgate.services.authenticate import Authenticator
     from headgate.services.catalog import Catalog
     from headgate.services.chat import ChatService
     from headgate.services.check_connection import ConnectionChecker
     from headgate.services.check_health import HealthService
     from headgate.services.explain import Explainer
+    from headgate.services.flags import FlagManager, Flags
+    from headgate.services.grant_credits import CreditsOffice
     from headgate.services.limit_reads import ReadLimiter
     from headgate.services.list_models import ModelLister
     from headgate.services.manage_connections import ConnectionManager
     from headgate.services.manage_keys import KeyManager
+    from headgate.services.manage_projects import ProjectManager
+    from headgate.services.manage_settings import SettingsManager
+    from headgate.services.show_account import AccountOverview
     from headgate.services.show_providers import ProviderDirectory
     from headgate.services.show_usage import UsageReporter
     from headgate.settings import Settings
@@ -58,6 +63,20 @@ class Services(Protocol):
     def usage(self) -> "UsageReporter": ...
     @property
     def keys(self) -> "KeyManager": ...
+    @property
+    def accounts(self) -> "AccountStore": ...
+    @property
+    def projects(self) -> "ProjectManager": ...
+    @property
+    def user_settings(self) -> "SettingsManager": ...
+    @property
+    def credits(self) -> "CreditsOffice": ...
+    @property
+    def account(self) -> "AccountOverview": ...
+    @property
+    def flags(self) -> "Flags": ...
+    @property
+    def flag_manager(self) -> "FlagManager": ...
 
 
 def services_of(request: Request) -> Services:

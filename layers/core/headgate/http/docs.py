@@ -34,38 +34,38 @@ def answers(schema: Schema | None, *, status: int = 200, error: str = "Problem")
     }
 
 
-def body_of(name: str) -> dict[str, Any]:
+def body_of(name: str, *, required: bool = True) -> dict[str, Any]:
     """`openapi_extra` for a JSON body that the route reads itself."""
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": ref(name)}}}}
+    return {"requestBody": {"required": required, "content": {JSON: {"schema": ref(name)}}}}
 
 
-def _query(name: str, schema: Schema, description: str) -> dict[str, Any]:
+def query(name: str, schema: Schema, description: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
 
 
 _LIST_PARAMETERS = [
-    _query("provider", STRINGS, "Slugs; any of them."),
-    _query("modality", array(enum(Modality)), "Any of them."),
-    _query("capability", STRINGS, "All of them."),
-    _query("q", STRING, "Words that all occur in id, name or description."),
-    _query("status", array(enum(ModelStatus)), "Any of them."),
-    _query("premium", BOOLEAN, "Whether anything about it has a price above zero."),
-    _query("vision", BOOLEAN, "Whether it takes images."),
-    _query("min_context", INTEGER, "Tokens."),
-    _query("max_input_price", STRING, "USD per million tokens."),
-    _query("max_output_price", STRING, "USD per million tokens."),
-    _query("available", BOOLEAN, "Only what this caller can call now."),
-    _query("sort", enum(SORTS), "Unknown values come last."),
-    _query(
+    query("provider", STRINGS, "Slugs; any of them."),
+    query("modality", array(enum(Modality)), "Any of them."),
+    query("capability", STRINGS, "All of them."),
+    query("q", STRING, "Words that all occur in id, name or description."),
+    query("status", array(enum(ModelStatus)), "Any of them."),
+    query("premium", BOOLEAN, "Whether anything about it has a price above zero."),
+    query("vision", BOOLEAN, "Whether it takes images."),
+    query("min_context", INTEGER, "Tokens."),
+    query("max_input_price", STRING, "USD per million tokens."),
+    query("max_output_price", STRING, "USD per million tokens."),
+    query("available", BOOLEAN, "Only what this caller can call now."),
+    query("sort", enum(SORTS), "Unknown values come last."),
+    query(
         "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, "Models on a page; all if absent."
     ),
-    _query("cursor", STRING, "From `next_cursor`; pins the versions of the first page."),
-    _query("force", BOOLEAN, "Refresh first; administrators only."),
+    query("cursor", STRING, "From `next_cursor`; pins the versions of the first page."),
+    query("force", BOOLEAN, "Refresh first; administrators only."),
 ]
 _NOT_MODIFIED = {304: {"description": "Not modified"}}
-_PAGE_PARAMETERS = [
-    _query("limit", {"type": "integer", "minimum": 1, "maximum": 100}, "Items on a page."),
-    _query("cursor", STRING, "From `next_cursor`."),
+PAGE_PARAMETERS = [
+    query("limit", {"type": "integer", "minimum": 1, "maximum": 100}, "Items on a page."),
+    query("cursor", STRING, "From `next_cursor`."),
 ]
 
 _ANTHROPIC_VERSION = {
@@ -84,10 +84,10 @@ V1_MODELS: dict[str, Any] = {
     "openapi_extra": {
         "parameters": [
             _ANTHROPIC_VERSION,
-            _query("limit", INTEGER, f"{_WITH_VERSION}models on a page, 20 if absent."),
-            _query("after_id", STRING, f"{_WITH_VERSION}the page after this model."),
-            _query("before_id", STRING, f"{_WITH_VERSION}the page before this model."),
-            _query("lifecycle", STRINGS, f"{_WITH_VERSION}active, deprecated, retired."),
+            query("limit", INTEGER, f"{_WITH_VERSION}models on a page, 20 if absent."),
+            query("after_id", STRING, f"{_WITH_VERSION}the page after this model."),
+            query("before_id", STRING, f"{_WITH_VERSION}the page before this model."),
+            query("lifecycle", STRINGS, f"{_WITH_VERSION}active, deprecated, retired."),
         ]
     },
 }
@@ -138,10 +138,10 @@ GENERATIONS: dict[str, Any] = {
     "responses": answers(ref("GenerationList")),
     "openapi_extra": {
         "parameters": [
-            _query("status", STRING, "Only this status."),
-            _query("type", enum(Modality), "Only this type."),
-            _query("project_id", STRING, "Only this project."),
-            *_PAGE_PARAMETERS,
+            query("status", STRING, "Only this status."),
+            query("type", enum(Modality), "Only this type."),
+            query("project_id", STRING, "Only this project."),
+            *PAGE_PARAMETERS,
         ]
     },
 }
@@ -154,7 +154,7 @@ HEALTH: dict[str, Any] = {
 KEYS: dict[str, Any] = {
     "responses": answers(obj({"data": array(ref("Key")), "next_cursor": nullable("string")})),
     "openapi_extra": {
-        "parameters": [_query("user_id", STRING, "Administrators: whose keys."), *_PAGE_PARAMETERS]
+        "parameters": [query("user_id", STRING, "Administrators: whose keys."), *PAGE_PARAMETERS]
     },
 }
 NEW_KEY: dict[str, Any] = {

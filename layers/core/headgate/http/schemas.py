@@ -229,7 +229,7 @@ _KEY_FIELDS: dict[str, Any] = {
     "hint": STRING,
     "expires_at": NULL_TIME,
     "allowed_models": nullable("array", items=STRING),
-    "limits": OPEN,
+    "limits": ref("KeyLimits"),
     "created_at": TIME,
     "revoked_at": NULL_TIME,
 }
@@ -394,7 +394,7 @@ SCHEMAS: dict[str, Schema] = {
             "scopes": array(enum(["models:read", "generate", "connections", "admin"])),
             "expires_at": NULL_TIME,
             "allowed_models": nullable("array", items=STRING),
-            "limits": OPEN,
+            "limits": ref("KeyLimitsRequest"),
         },
         required=["user_id", "name", "scopes"],
     ),

@@ -1,20 +1,25 @@
-"""Accounts: API keys."""
+"""Accounts: API keys; and, in modules beside, what else belongs to users and administrators."""
 
 from datetime import datetime
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from headgate.domain.callers import ApiKey, KeyLimits, Scope
 from headgate.domain.catalog import rfc3339
-from headgate.http import docs
+from headgate.domain.money import money_json
+from headgate.http import account_docs, docs
 from headgate.http.access import caller_of_request, scoped
+from headgate.http.acting import act_of
+from headgate.http.answering import json_answer
 from headgate.http.body import parse, read_json
 from headgate.http.context import services_of
+from headgate.http.money import Allowance
 from headgate.http.paging import page_of
+from headgate.http.routes import accounts_admin, accounts_credits, accounts_projects, accounts_settings, usage
+from headgate.services.manage_keys import DEFAULT_GRACE_S, MAX_GRACE_S
 
 router = APIRouter(tags=["accounts"])
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -22,9 +27,21 @@ Label = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class LimitsRequest(BaseModel):
+    """Credits in dollars."""
+
     model_config = ConfigDict(extra="forbid")
     requests_per_minute: Count | None = None
     tokens_per_minute: Count | None = None
+    credits_per_day: Allowance = None
+    credits_per_month: Allowance = None
+
+    def limits(self) -> KeyLimits:
+        return KeyLimits(
+            requests_per_minute=self.requests_per_minute,
+            tokens_per_minute=self.tokens_per_minute,
+            spend_per_day_nanousd=self.credits_per_day,
+            spend_per_month_nanousd=self.credits_per_month,
+        )
 
 
 class KeyRequest(BaseModel):
@@ -40,6 +57,13 @@ class KeyRequest(BaseModel):
     limits: LimitsRequest = Field(default_factory=LimitsRequest)
 
 
+class RotateRequest(BaseModel):
+    """How long the replaced text goes on working."""
+
+    model_config = ConfigDict(extra="forbid")
+    grace_s: Annotated[int, Field(strict=True, ge=0, le=MAX_GRACE_S)] = DEFAULT_GRACE_S
+
+
 @router.post("/v2/keys", **docs.NEW_KEY)
 @scoped(Scope.ADMIN)
 async def create_key(request: Request) -> Response:
@@ -52,9 +76,10 @@ async def create_key(request: Request) -> Response:
         project_id=asked.project_id,
         expires_at=asked.expires_at,
         allowed_models=None if asked.allowed_models is None else tuple(asked.allowed_models),
-        limits=KeyLimits(**asked.limits.model_dump()),
+        limits=asked.limits.limits(),
+        act=act_of(request),
     )
-    return _json({**key_json(key), "key": text.reveal()}, 201)
+    return json_answer({**key_json(key), "key": text.reveal()}, 201)
 
 
 @router.get("/v2/keys", **docs.KEYS)
@@ -68,21 +93,34 @@ async def list_keys(request: Request) -> Response:
         limit=limit,
         cursor=cursor,
     )
-    return _json({"data": [key_json(key) for key in keys], "next_cursor": next_cursor})
+    return json_answer({"data": [key_json(key) for key in keys], "next_cursor": next_cursor})
 
 
 @router.get("/v2/keys/{key_id}", **docs.KEY)
 @scoped(Scope.MODELS_READ)
 async def get_key(request: Request, key_id: str) -> Response:
     """One key, without its text."""
-    return _json(key_json(await services_of(request).keys.find(caller_of_request(request), key_id)))
+    return json_answer(key_json(await services_of(request).keys.find(caller_of_request(request), key_id)))
+
+
+@router.post("/v2/keys/{key_id}/rotate", **account_docs.ROTATED_KEY)
+@scoped(Scope.ADMIN)
+async def rotate_key(request: Request, key_id: str) -> Response:
+    """A new text for the key, shown this once; the old one works until `old_key_expires_at`."""
+    asked = parse(RotateRequest, await read_json(request) if await request.body() else {})
+    key, text = await services_of(request).keys.rotate(
+        caller_of_request(request), key_id, act_of(request), grace_s=asked.grace_s
+    )
+    previous = key.previous
+    ends_at = None if previous is None else previous.expires_at
+    return json_answer({**key_json(key), "key": text.reveal(), "old_key_expires_at": _time(ends_at)})
 
 
 @router.delete("/v2/keys/{key_id}", **docs.GONE)
 @scoped(Scope.ADMIN)
 async def revoke_key(request: Request, key_id: str) -> Response:
     """Dead everywhere within 60 seconds."""
-    await services_of(request).keys.revoke(caller_of_request(request), key_id)
+    await services_of(request).keys.revoke(caller_of_request(request), key_id, act_of(request))
     return Response(status_code=204)
 
 
@@ -99,6 +137,8 @@ def key_json(key: ApiKey) -> dict[str, Any]:
         "limits": {
             "requests_per_minute": key.limits.requests_per_minute,
             "tokens_per_minute": key.limits.tokens_per_minute,
+            "credits_per_day": _money(key.limits.spend_per_day_nanousd),
+            "credits_per_month": _money(key.limits.spend_per_month_nanousd),
         },
         "created_at": _time(key.created_at),
         "revoked_at": _time(key.revoked_at),
@@ -109,5 +149,9 @@ def _time(moment: datetime | None) -> str | None:
     return rfc3339(moment)
 
 
-def _json(body: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status_code=status, media_type="application/json")
+def _money(amount_nanousd: int | None) -> dict[str, Any] | None:
+    return None if amount_nanousd is None else money_json(amount_nanousd)
+
+
+for part in (accounts_projects, accounts_settings, accounts_credits, accounts_admin, usage):
+    router.routes.extend(part.router.routes)
