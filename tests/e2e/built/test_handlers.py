@@ -32,14 +32,34 @@ HTTP: dict[str, dict[str, int]] = {
         "unknown": 404,
         "malformed": 400,
         "messages-count-tokens": 200,
+        "v1-generation-unknown": 404,
     },
-    "accounts": {"create-key": 201, "list-keys": 200, "delete-key-unknown": 404},
+    "connections": {"create": 201, "list": 200, "unknown": 404, "default-unknown": 404},
+    "accounts": {
+        "create-key": 201,
+        "list-keys": 200,
+        "delete-key-unknown": 404,
+        "put-project": 201,
+        "project-unknown": 404,
+        "put-settings": 200,
+        "get-settings": 200,
+        "grant-credits": 201,
+        "credits": 200,
+        "ledger": 200,
+        "usage": 200,
+        "put-flag": 200,
+        "flag": 200,
+        "audit": 200,
+        "v1-key": 200,
+        "v1-credits": 200,
+    },
     "health": {
         "healthz": 200,
         "openapi": 200,
         "providers": 200,
         "providers-health": 200,
         "providers-text": 200,
+        "connection-test-unknown": 404,
     },
 }
 """The status that each HTTP event gets, from a stack that has the mock provider and no other."""
@@ -47,7 +67,8 @@ HTTP: dict[str, dict[str, int]] = {
 OTHERS = {
     "accounts": {"mint-admin-key"},
     "health": {"schedule"},
-    "refresh": {"schedule", "asked-by-models", "forced-for-one"},
+    "refresh": {"schedule", "asked-by-models", "forced-for-one", "asked-by-connections"},
+    "sweep": {"schedule"},
     "usage": {"finished", "rewritten", "expired"},
 }
 
@@ -147,9 +168,8 @@ def test_events_are_what_api_gateway_sends() -> None:
             assert event["requestContext"]["resourcePath"] == event["resource"]
             assert event["requestContext"]["path"] == f"/live{event['path']}"
             assert event["isBase64Encoded"] is (event["body"] is not None)
-            if event["resource"].endswith("{proxy+}"):
-                prefix = event["resource"].removesuffix("{proxy+}")
-                assert event["path"] == prefix + event["pathParameters"]["proxy"]
+            template = event["resource"].replace("+}", "}")
+            assert template.format(**event["pathParameters"] or {}) == event["path"]
 
 
 def test_every_route_in_the_events_is_in_the_template(account: Any) -> None:
