@@ -40,7 +40,7 @@ async def test_a_key_is_told_with_everything_it_was_made_with() -> None:
         project_id="prj_1",
         expires_at="2027-01-01T00:00:00+01:00",
         allowed_models=["alpha/m"],
-        limits={"requests_per_minute": 5},
+        limits={"requests_per_minute": 5, "credits_per_day": "1.5", "credits_per_month": 20},
     )
     del made["key"], made["id"], made["hint"]
     assert made == {
@@ -50,7 +50,12 @@ async def test_a_key_is_told_with_everything_it_was_made_with() -> None:
         "scopes": ["generate", "models:read"],
         "expires_at": "2026-12-31T23:00:00Z",
         "allowed_models": ["alpha/m"],
-        "limits": {"requests_per_minute": 5, "tokens_per_minute": None},
+        "limits": {
+            "requests_per_minute": 5,
+            "tokens_per_minute": None,
+            "credits_per_day": {"amount": "1.5", "currency": "USD"},
+            "credits_per_month": {"amount": "20", "currency": "USD"},
+        },
         "created_at": "2026-11-20T09:00:01Z",
         "revoked_at": None,
     }

@@ -35,6 +35,12 @@ ROUTES = {
 }
 TEXT = {"type": "text", "model": "alpha/m", "config": {"prompt": "hi"}, "metadata": {"scene_id": "7"}}
 CHAT = {"model": "alpha/m", "messages": [{"role": "user", "content": "hi"}]}
+GRANT = {"user_id": "root", "amount": "5", "reason": "to start with"}
+PUTS: list[tuple[str, dict[str, Any]]] = [
+    ("/v2/projects/film", {"owner_user_id": "root", "settings_user_id": "ann", "members": ["bob"]}),
+    ("/v2/settings?project_id=film", {"default_models": {"text": "alpha/m"}, "flags": {"x": True}}),
+    ("/v2/flags/new", {"enabled": True}),
+]
 
 
 def schema_of(answer: httpx.Response, method: str, path: str) -> dict[str, Any] | None:
@@ -82,6 +88,9 @@ async def busy_gate() -> Gate:
             latency_p95_ms=900,
         )
     )
+    for path, body in PUTS:
+        assert (await gate.ask("PUT", path, key="root", json=body)).is_success
+    assert (await gate.post("/v2/credits/grants", key="root", json=GRANT)).is_success
     return gate
 
 
@@ -148,8 +157,18 @@ GETS = {
     "/v2/providers/{modality}": "/v2/providers/text",
     "/v2/generations": "/v2/generations",
     "/v2/generations/{generation_id}": "/v2/generations/{id}",
+    "/v1/generation": "/v1/generation?id={id}",
+    "/v2/usage": "/v2/usage",
     "/v2/keys": "/v2/keys",
     "/v2/keys/{key_id}": "/v2/keys/{id}",
+    "/v2/projects/{project_id}": "/v2/projects/film",
+    "/v2/settings": "/v2/settings?project_id=film",
+    "/v2/credits": "/v2/credits",
+    "/v2/credits/ledger": "/v2/credits/ledger",
+    "/v1/key": "/v1/key",
+    "/v1/credits": "/v1/credits",
+    "/v2/flags/{name}": "/v2/flags/new",
+    "/v2/audit": "/v2/audit",
 }
 
 
@@ -194,6 +213,8 @@ async def test_a_refusal_is_as_described(path: str, url: str) -> None:
         ("/v1/embeddings", {}, 400),
         ("/v2/keys", {"user_id": "u", "name": "n", "scopes": ["generate"]}, 201),
         ("/v2/keys", {"user_id": "u"}, 422),
+        ("/v2/credits/grants", GRANT, 201),
+        ("/v2/credits/grants", {"user_id": "u"}, 422),
     ],
 )
 async def test_what_is_made_or_refused_is_as_described(path: str, body: Any, status: int) -> None:
@@ -202,6 +223,25 @@ async def test_what_is_made_or_refused_is_as_described(path: str, body: Any, sta
     answer = await gate.post(path, key="root", json=body)
     assert answer.status_code == status
     check(answer, "POST", path)
+
+
+@pytest.mark.parametrize(("url", "body"), PUTS)
+async def test_what_is_put_or_refused_is_as_described(url: str, body: Any) -> None:
+    gate = await busy_gate()
+    path = {"film": "/v2/projects/{project_id}", "new": "/v2/flags/{name}"}.get(url.rpartition("/")[2])
+    for wrong, sent in ((False, body), (True, {"nonsense": 1})):
+        answer = await gate.ask("PUT", url, key="root", json=sent)
+        assert answer.status_code == (422 if wrong else 200)
+        check(answer, "PUT", path or "/v2/settings")
+
+
+async def test_a_rotated_key_is_as_described() -> None:
+    gate = await busy_gate()
+    key = (await gate.get("/v2/keys", key="root")).json()["data"][0]["id"]
+    for body in ({"grace_s": 0}, {}):
+        answer = await gate.post(f"/v2/keys/{key}/rotate", key="root", json=body)
+        assert answer.status_code == 200
+        check(answer, "POST", "/v2/keys/{key_id}/rotate")
 
 
 async def test_a_failed_generation_is_as_described() -> None:
