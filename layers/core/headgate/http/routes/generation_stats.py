@@ -57,12 +57,13 @@ _NEVER_KNOWN = (
 @router.get("/v1/generation", **usage_docs.GENERATION_STATS)
 @scoped(Scope.GENERATE)
 async def get_generation_stats(request: Request) -> Response:
-    """OpenRouter's figures of one generation of the caller's own."""
+    """OpenRouter's figures of one generation of the caller's own; an administrator's may be anyone's."""
+    caller = caller_of_request(request)
     generation_id = request.query_params.get("id")
     if not generation_id:
         raise InvalidRequest.of_field("id", "must be a generation's id.")
     record = await services_of(request).generations.get(generation_id)
-    if record is None or record.owner != caller_of_request(request).user_id:
+    if record is None or not (caller.is_admin or record.owner == caller.user_id):
         raise NotFound(f"There is no generation {generation_id[:80]}.")
     return Response(orjson.dumps({"data": stats_json(record)}), media_type="application/json")
 

@@ -1,7 +1,7 @@
 """What was used, in sums; part of the accounts function."""
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
@@ -64,9 +64,7 @@ def _dimension(request: Request) -> Dimension:
 def _days(request: Request, today: date) -> tuple[date, date]:
     """Up to today, and 30 in all, where the caller says nothing else."""
     last = _day(request, "to") or today
-    first = _day(request, "from") or max(date.min + timedelta(_DEFAULT_DAYS), last) - timedelta(
-        _DEFAULT_DAYS - 1
-    )
+    first = _day(request, "from") or date.fromordinal(max(1, last.toordinal() - _DEFAULT_DAYS + 1))
     return first, last
 
 
