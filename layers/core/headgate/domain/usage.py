@@ -68,30 +68,39 @@ def sums_of(record: GenerationRecord) -> UsageSums:
 def cells_of(record: GenerationRecord) -> tuple[UsageCell, ...]:
     """Where one finished generation is counted: for its owner and over all, once in each dimension in which
     it has a group. One that reached no provider has none in `model` and `provider`."""
-    day = (record.completed_at or record.created_at).astimezone(UTC).date().isoformat()
-    groups = {
-        Dimension.MODEL: _model_of(record),
-        Dimension.PROVIDER: record.provider,
-        Dimension.PROJECT: record.project_id,
-        Dimension.KEY: record.key_id,
-        Dimension.DAY: day,
-    }
-    return tuple(
-        UsageCell(user_id=user_id, dimension=dimension, day=day, group=_bounded(group))
-        for user_id in (record.owner, None)
-        for dimension, group in groups.items()
-        if group
-    )
+    return _cells(_whereabouts(record))
 
 
 def added(records: Iterable[GenerationRecord]) -> Mapping[UsageCell, UsageSums]:
     """What these finished generations add to each cell."""
-    cells: dict[UsageCell, UsageSums] = {}
+    alike: dict[_Whereabouts, UsageSums] = {}
     for record in records:
-        sums = sums_of(record)
-        for cell in cells_of(record):
+        where, sums = _whereabouts(record), sums_of(record)
+        alike[where] = alike[where] + sums if where in alike else sums
+    cells: dict[UsageCell, UsageSums] = {}
+    for where, sums in alike.items():
+        for cell in _cells(where):
             cells[cell] = cells[cell] + sums if cell in cells else sums
     return cells
+
+
+type _Whereabouts = tuple[str, str, tuple[str | None, ...]]
+"""Owner, day, and the group in each dimension, in their order: the same for most of a batch."""
+
+
+def _whereabouts(record: GenerationRecord) -> _Whereabouts:
+    day = (record.completed_at or record.created_at).astimezone(UTC).date().isoformat()
+    return record.owner, day, (_model_of(record), record.provider, record.project_id, record.key_id, day)
+
+
+def _cells(where: _Whereabouts) -> tuple[UsageCell, ...]:
+    owner, day, groups = where
+    return tuple(
+        UsageCell(user_id=user_id, dimension=dimension, day=day, group=_bounded(group))
+        for user_id in (owner, None)
+        for dimension, group in zip(Dimension, groups, strict=True)
+        if group
+    )
 
 
 def latency_ms_of(record: GenerationRecord) -> int | None:
