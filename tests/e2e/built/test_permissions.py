@@ -42,10 +42,13 @@ def _events(function: str, *names: str) -> list[Event]:
     return [json.loads((ROOT / f"events/{function}/{name}.json").read_text()) for name in names]
 
 
-def _request(function: str, like: str, path: str | None = None, body: Any = None, **headers: str) -> Event:
-    """An event of events/ with another path, body or headers."""
+def _request(
+    function: str, like: str, path: str | None = None, body: Any = None, *, method: str = "", **headers: str
+) -> Event:
+    """An event of events/ with another path, body, method or headers."""
     (event,) = _events(function, like)
     event["path"] = path or event["path"]
+    event["httpMethod"] = method or event["httpMethod"]
     if body is not None:
         event["body"] = base64.b64encode(json.dumps(body).encode()).decode()
     for name, value in headers.items():
@@ -60,11 +63,18 @@ def _json(answer: dict[str, Any]) -> Any:
 
 
 class Vendor(BaseHTTPRequestHandler):
-    """A provider, whose list a test changes between two refreshes."""
+    """A provider, whose list a test changes between two refreshes, and which may refuse every key."""
 
     ids: tuple[str, ...] = ("a", "b")
+    refuses = False
 
     def do_GET(self) -> None:
+        if self.refuses:
+            self._answer({"error": {"message": "No such user.", "code": 401}}, 401)
+            return
+        if self.path.endswith("/key"):
+            self._answer({"data": {"label": "sk-or…"}})
+            return
         self._answer({"data": [{"id": f"vendor/{name}", "name": name, "created": 1} for name in self.ids]})
 
     def do_POST(self) -> None:
@@ -72,9 +82,9 @@ class Vendor(BaseHTTPRequestHandler):
         message = {"role": "assistant", "content": "Hello."}
         self._answer({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
 
-    def _answer(self, value: Any) -> None:
+    def _answer(self, value: Any, status: int = 200) -> None:
         content = json.dumps(value).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -98,9 +108,40 @@ def _openrouter(built: Built) -> Iterator[None]:
 FORCED = {"providers": None, "force": True}
 
 
+def _connect(built: Built, name: str) -> str:
+    """A new connection of ada's to the provider; its id."""
+    fields = {"name": name, "type": "openrouter", "api_key": "sk-or-hers"}
+    request = _request("connections", "create", body=fields, **{"Idempotency-Key": name})
+    made: str = _json(built.invoke("connections", [request])[0][0])["id"]
+    return made
+
+
+def _connections(built: Built) -> None:
+    """Connections made, changed, preferred, deleted and restored; a new key looked at."""
+    one = f"/v2/connections/{_connect(built, 'first')}"
+    two = f"/v2/connections/{_connect(built, 'second')}"
+    steps = [
+        _request("connections", "list"),
+        _request("connections", "unknown", one),
+        _request("connections", "create", one, {"name": "renamed"}, method="PATCH"),
+        _request("connections", "default-unknown", f"{two}/default"),
+        _request("connections", "unknown", two, method="DELETE"),
+        _request("connections", "default-unknown", f"{two}/restore"),
+    ]
+    answers, _ = built.invoke("connections", steps)
+    assert [answer["statusCode"] for answer in answers] == [200, 200, 200, 200, 204, 200]
+
+
 def _refresh(built: Built) -> None:
-    """A first list, the same again, another one, and a provider that is gone."""
+    """A first list, the same again, another one, and a provider that is gone. A connection's list, when its
+    key is refused and when it is good."""
     outcomes = []
+    connection = _connect(built, "to be listed")
+    for Vendor.refuses, outcome in ((True, "failed"), (False, "updated")):
+        with _openrouter(built):
+            assert built.invoke("refresh", [{"connections": [["ada", connection]]}])[0] == [
+                {connection: outcome}
+            ]
     with _openrouter(built):
         for ids in (("a", "b"), ("a", "b"), ("b", "c")):
             Vendor.ids = ids
@@ -157,7 +198,8 @@ def _generations(built: Built) -> None:
 
 
 def _accounts(built: Built) -> None:
-    """Keys made, shown, listed and revoked, by an administrator and by a user."""
+    """Keys made, shown, listed, rotated and revoked, by an administrator and by a user; all else that is kept
+    of users and projects."""
     minted, made, _ = built.invoke(
         "accounts", _events("accounts", "mint-admin-key", "create-key", "list-keys")
     )[0]
@@ -168,16 +210,27 @@ def _accounts(built: Built) -> None:
         "accounts",
         [
             _request("accounts", "list-keys", Authorization=f"Bearer {key['key']}"),
-            {**_request("accounts", "delete-key-unknown", path=one), "httpMethod": "GET"},
-            _request("accounts", "delete-key-unknown", path=one),
+            _request("accounts", "delete-key-unknown", one, method="GET"),
+            *[_request("accounts", "create-key", f"{one}/rotate", {}) for _ in range(3)],
+            _request("accounts", "delete-key-unknown", one),
+            *_events("accounts", "put-project", "put-settings", "get-settings", "grant-credits", "credits"),
+            *_events("accounts", "ledger", "usage", "put-flag", "flag", "audit", "v1-key", "v1-credits"),
+            _request("accounts", "delete-key-unknown", "/v2/projects/acme"),
         ],
     )
-    assert [answer["statusCode"] for answer in answers] == [200, 200, 204]
+    assert {answer["statusCode"] for answer in answers} == {200, 201, 204}
 
 
 def _health(built: Built) -> None:
+    """What it tells, and connections tried: one that answers, one whose key is refused."""
     names = ("schedule", "healthz", "openapi", "providers", "providers-health", "providers-text")
     built.invoke("health", _events("health", *names))
+    test = f"/v2/connections/{_connect(built, 'to be tried')}/test"
+    tried = _request("health", "connection-test-unknown", test)
+    for Vendor.refuses in (True, False):
+        with _openrouter(built):
+            found = _json(built.invoke("health", [tried])[0][0])
+        assert found["ok"] is not Vendor.refuses, found
 
 
 def _usage(built: Built) -> None:
@@ -188,6 +241,7 @@ STORIES = {
     "refresh": _refresh,
     "models": _models,
     "generations": _generations,
+    "connections": _connections,
     "accounts": _accounts,
     "health": _health,
     "usage": _usage,
