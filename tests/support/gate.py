@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.accounts import app as accounts
+from functions.connections import app as connections
 from functions.generations import app as generations
 from functions.health import app as health
 from functions.models import app as models
@@ -20,7 +21,7 @@ from headgate.services.manage_keys import ALL_SCOPES, KeyManager
 from tests.support.bench import Bench
 
 FUNCTIONS: Mapping[str, HttpFunction] = {
-    each.function.name: each.function for each in (accounts, generations, health, models)
+    each.function.name: each.function for each in (accounts, connections, generations, health, models)
 }
 
 
