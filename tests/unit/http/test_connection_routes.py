@@ -311,7 +311,7 @@ async def test_a_change_changes_what_it_names_and_null_clears() -> None:
     cleared = await desk.change(
         made["id"], default_model=None, timeout_s=None, max_retries=None, metadata=None
     )
-    changes = {"default_model": None, "timeout_s": None, "max_retries": None, "metadata": {}}
+    changes: dict[str, Any] = {"default_model": None, "timeout_s": None, "max_retries": None, "metadata": {}}
     assert cleared.json() == renamed | changes | {"updated_at": "2026-11-20T09:00:03Z"}
     assert await desk.plaintext(made["id"]) == KEY
 

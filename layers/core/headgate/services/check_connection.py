@@ -7,7 +7,7 @@ from headgate.domain.callers import Caller
 from headgate.domain.catalog import Modality
 from headgate.domain.connections import Connection
 from headgate.domain.credentials import Credential
-from headgate.domain.errors import HeadgateError, NotFound, ProviderRefused, ProviderRejected
+from headgate.domain.errors import HeadgateError, NotFound, ProviderRejected
 from headgate.ports import AuditLog, Clock, ConnectionStore, Log
 from headgate.providers.base import ChatCall
 from headgate.providers.bound import BoundProvider
@@ -22,8 +22,8 @@ _TOKENS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """code, detail: what is wrong, or (with `ok`) what could not be had. latency_ms: of all that was asked.
-    model_count: how many models the key sees; None where no list was read."""
+    """code, detail: what is wrong. latency_ms: of all that was asked. model_count: how many models the key
+    sees; None where no list was read."""
 
     ok: bool
     latency_ms: int
@@ -86,22 +86,16 @@ class ConnectionChecker:
 
         if bound.has_key_check:
             await bound.check_key(deadline_s=left_s())
-        found = CheckResult(ok=True, latency_ms=0)
+        count: int | None = None
         first: str | None = None
         if bound.spec.list_ttl_s is None:  # elsewhere asking for the list costs something
-            try:
-                listing = await bound.list_models(deadline_s=left_s())
-            except HeadgateError as error:
-                if not bound.has_key_check or isinstance(error, ProviderRefused):
-                    raise
-                found = replace(found, code=error.code, detail=f"The key is good, but: {error.detail}")
-            else:
-                texts = (model.native_id for model in listing.models if model.modality is Modality.TEXT)
-                first = next(texts, None)
-                found = replace(found, model_count=len(listing.models) if listing.listed else None)
+            listing = await bound.list_models(deadline_s=left_s())
+            count = len(listing.models) if listing.listed else None
+            texts = (model.native_id for model in listing.models if model.modality is Modality.TEXT)
+            first = next(texts, None)
         if generate:
             await self._generate(bound, _model_of(row) or first, left_s())
-        return found
+        return CheckResult(ok=True, latency_ms=0, model_count=count)
 
     async def _generate(self, bound: BoundProvider, model: str | None, deadline_s: float) -> None:
         if model is None:
