@@ -110,8 +110,10 @@ async def test_what_cost_most_comes_first_then_what_was_asked_most() -> None:
 async def test_nobody_sees_anothers_usage_and_an_administrator_sees_all_or_one_users() -> None:
     gate = await used(done(1), done(2, owner="bob", model="beta/secret"), done(3, owner="bob"))
     assert await groups(gate) == [("alpha/m", 1)]
-    for query in ("user_id=bob", "user_id=", "user_id=*"):
+    for query in ("user_id=ann", "user_id="):
         assert await groups(gate, query) == [("alpha/m", 1)]
+    for query in ("user_id=bob", "user_id=nobody", "user_id=*"):
+        assert (await gate.get(f"/v2/usage?{query}")).status_code == 403
     assert sorted(await groups(gate, key="root")) == [("alpha/m", 2), ("beta/secret", 1)]
     assert sorted(await groups(gate, "user_id=bob", key="root")) == [("alpha/m", 1), ("beta/secret", 1)]
     assert await groups(gate, "user_id=nobody", key="root") == []

@@ -1,4 +1,4 @@
-"""A limit on calls that write nothing: counted in the process, as a write would cost more than the call.
+"""A limit on calls that read or administer: counted in the process, as a write would cost more.
 
 Calls which cost money are counted in the store, exactly and across processes, with the generation's record.
 """

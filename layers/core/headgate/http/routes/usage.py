@@ -34,7 +34,7 @@ async def show_usage(request: Request) -> Response:
         caller_of_request(request),
         _dimension(request),
         days=_days(request, services.clock.now().date()),
-        user_id=request.query_params.get("user_id"),
+        user_id=request.query_params.get("user_id") or None,
         limit=limit,
         cursor=cursor,
     )
