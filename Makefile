@@ -42,13 +42,14 @@ build: .venv/.stamp .venv-sam/.stamp ## what `sam deploy` uploads, into .aws-sam
 artefacts: .aws-sam/$(HOST_ARCH).stamp .aws-sam/$(OTHER_ARCH).stamp ## what the tests of built artefacts import
 
 lock: .venv/.stamp ## resolve pyproject.toml into the hashed lists again; UPGRADE=1 for the newest versions
-	$(call COMPILE,pyproject.toml,layers/vendor/requirements.txt)
+	$(call COMPILE,pyproject.toml,layers/vendor/requirements.txt,--python-platform linux)
 	$(call COMPILE,pyproject.toml --group dev -c layers/vendor/requirements.txt,requirements/dev.txt)
 	$(call COMPILE,--group bootstrap -c requirements/dev.txt,requirements/bootstrap.txt)
 	$(call COMPILE,--group sam,requirements/sam.txt)
 	$(call COMPILE,--group clients,requirements/clients.txt)
 
-COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.12 \
+# The layer's list is for Lambda alone, so no marker in it is left to the machine that builds; the others are for any.
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet $(or $(3),--universal) --python-version 3.12 \
   --generate-hashes --no-emit-index-url $(if $(UPGRADE),--upgrade) $(1) -o $(2)
 
 bench: .venv/.stamp ## measure our own overhead; ARGS for its options

@@ -1,10 +1,11 @@
-"""Who is calling: a key's hash, looked up once a minute per process."""
+"""Who is calling: a key's hash, looked up once a minute per process; or a token of the identity provider."""
 
 from collections import OrderedDict
 
-from headgate.domain.callers import ApiKey, Caller, caller_of, hash_key
+from headgate.domain.callers import KEY_PREFIX, ApiKey, Caller, caller_of, hash_key
 from headgate.domain.errors import AccessDenied
-from headgate.ports import AccountStore, Clock
+from headgate.ports import Clock, KeyStore
+from headgate.services.oidc import TokenVerifier
 
 _UNKNOWN_S = 5.0
 _MOST = 10_000
@@ -12,16 +13,27 @@ _LONGEST = 256
 
 
 class Authenticator:
-    """Keys by hash, cached for `cache_s` seconds (at most 60, the promise for a revoked key to be dead)."""
+    """Keys by hash, cached for `cache_s` seconds (at most 60, the promise for a revoked key to be dead).
 
-    def __init__(self, accounts: AccountStore, clock: Clock, *, cache_s: float) -> None:
+    tokens: who tells the callers of tokens; None where none are taken.
+    """
+
+    def __init__(
+        self,
+        accounts: KeyStore,
+        clock: Clock,
+        *,
+        cache_s: float,
+        tokens: TokenVerifier | None = None,
+    ) -> None:
         self._accounts = accounts
         self._clock = clock
-        self._cache_s = cache_s
+        self._cache_s = min(60.0, cache_s)
+        self._tokens = tokens
         self._cache: OrderedDict[str, tuple[float, ApiKey | None, Caller | None]] = OrderedDict()
 
     async def caller(self, key: str | None) -> Caller:
-        """The caller of this key.
+        """The caller of this key or token.
 
         Raises AccessDenied (`unauthenticated`) when there is none or it is proved bad, and whatever the store
         raises when that can't be told.
@@ -30,6 +42,8 @@ class Authenticator:
             raise AccessDenied(
                 "Give a key: Authorization: Bearer hg_… or x-api-key: hg_….", code="unauthenticated"
             )
+        if self._tokens is not None and not key.startswith(KEY_PREFIX) and self._tokens.takes(key):
+            return await self._tokens.caller(key)
         if len(key) > _LONGEST or not key.isascii():
             raise _bad_key()
         found, caller = await self._look_up(hash_key(key))
