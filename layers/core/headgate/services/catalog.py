@@ -1,47 +1,18 @@
 """The catalogue as one process sees it: heads compared at most once a minute, models kept in memory."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import count
+from collections.abc import Mapping
+from dataclasses import replace
 
-from headgate.domain.catalog import ModelInfo, ProviderStatus, SnapshotHead
+from headgate.domain.accounts import ModelOverride
+from headgate.domain.catalog import ModelInfo, SnapshotHead
 from headgate.domain.errors import GatewayFault, HeadgateError
 from headgate.domain.health import ProviderHealth
-from headgate.ports import CatalogStore, Clock, Log, RefreshStarter
+from headgate.ports import CatalogStore, Clock, Log, OverrideStore, RefreshStarter
+from headgate.services.apply_overrides import overridden, overrides_mark
+from headgate.services.catalog_view import CatalogView, pins_of, versions_text, view_of
 
-
-@dataclass(frozen=True)
-class CatalogView:
-    """What is known at one moment. Built once per change, shared by all requests; never altered.
-
-    models: sorted by id, of all providers whose list may be served. versions: one text for all versions.
-    stale: providers whose list is older than it should be, or could not be read when last asked for.
-    hour: unix hours, so that end dates take effect.
-    serial: no two views of a process have the same, so what was rendered from one is never taken for another.
-    """
-
-    heads: Mapping[str, SnapshotHead]
-    health: Mapping[str, ProviderHealth]
-    models: tuple[ModelInfo, ...]
-    versions: str
-    stale: frozenset[str]
-    hour: int
-    by_id: Mapping[str, ModelInfo] = field(repr=False)
-    by_canonical: Mapping[str, tuple[ModelInfo, ...]] = field(repr=False)
-    by_bare_name: Mapping[str, frozenset[str]] = field(repr=False)
-    serial: int = field(default_factory=count().__next__, init=False, compare=False)
-
-    def status_of(self, provider: str) -> ProviderStatus:
-        """Health as judged last, but for a list that could not be read since; before any check, by that."""
-        health = self.health.get(provider)
-        head = self.heads.get(provider)
-        if health is not None:
-            unread = head is not None and head.error is not None
-            return ProviderStatus.DEGRADED if unread and health.status == "healthy" else health.status
-        if head is None or head.error is None:
-            return ProviderStatus.HEALTHY if head is not None else ProviderStatus.DOWN
-        return ProviderStatus.DEGRADED if head.version is not None else ProviderStatus.DOWN
+__all__ = ["Catalog", "CatalogView", "pins_of", "view_of"]
 
 
 class Catalog:
@@ -49,7 +20,7 @@ class Catalog:
 
     With a `starter`, a check that finds heads past their time starts a refresh elsewhere, and serves what
     there is. Once there is a view, a store that hangs is waited for `patience_s` seconds at most; to start a
-    forced refresh, `start_s` in all.
+    forced refresh, `start_s` in all. overrides: read with the heads; None for a function that needs none.
     """
 
     def __init__(
@@ -60,6 +31,7 @@ class Catalog:
         *,
         head_check_s: float,
         starter: RefreshStarter | None = None,
+        overrides: OverrideStore | None = None,
         patience_s: float = 2.0,
         start_s: float = 8.0,
     ) -> None:
@@ -68,6 +40,7 @@ class Catalog:
         self._log = log
         self._head_check_s = head_check_s
         self._starter = starter
+        self._override_store = overrides
         self._patience_s = patience_s
         self._start_s = start_s
         self._readable = True
@@ -75,6 +48,7 @@ class Catalog:
         self._check_at_s = 0.0
         self._start_at_s = 0.0
         self._models: dict[str, tuple[str, tuple[ModelInfo, ...]]] = {}
+        self._overrides: Mapping[str, ModelOverride] | None = None
         self._pinned: CatalogView | None = None
         self._lock = asyncio.Lock()
 
@@ -101,8 +75,8 @@ class Catalog:
         current = await self.view()
         if pins_of(current) == dict(pins):
             return current
-        versions = _versions_text(pins)
-        if self._pinned is None or self._pinned.versions != versions:
+        versions = versions_text(pins)
+        if self._pinned is None or (self._pinned.versions, self._pinned.mark) != (versions, current.mark):
             models: list[ModelInfo] = []
             for slug, version in pins.items():
                 have = self._models.get(slug)
@@ -112,12 +86,14 @@ class Catalog:
                     old = SnapshotHead(provider=slug, version=version)
                     models.extend(await self._store.read_models(old))
             self._pinned = view_of(
-                models,
+                overridden(models, current.overrides),
                 versions=versions,
                 heads=current.heads,
                 health=current.health,
                 stale=current.stale,
                 hour=current.hour,
+                overrides=current.overrides,
+                mark=current.mark,
             )
         return self._pinned
 
@@ -169,8 +145,9 @@ class Catalog:
         old = self._view
         try:
             async with asyncio.timeout(None if old is None else self._patience_s):
-                heads = await self._store.read_heads()
-                health = await self._store.read_health()
+                heads, health, _ = await asyncio.gather(
+                    self._store.read_heads(), self._store.read_health(), self._read_overrides()
+                )
         except (HeadgateError, TimeoutError) as error:
             if old is None:
                 raise
@@ -184,6 +161,17 @@ class Catalog:
         self._view = self._build(heads, health)
         self._check_at_s = self._clock.monotonic() + self._next_check_s(complete=complete)
         await self._start_refresh(heads)
+
+    async def _read_overrides(self) -> None:
+        """Those read before stay while they can't be read; without any, nobody knows what may be served."""
+        if self._override_store is None:
+            return
+        try:
+            self._overrides = await self._override_store.read_overrides()
+        except HeadgateError as error:
+            if self._overrides is None:
+                raise
+            self._log.warning("catalog.overrides_unreadable", code=error.code)
 
     def _next_check_s(self, *, complete: bool) -> float:
         """Sooner while there is nothing to show, so that a fresh stack fills in seconds."""
@@ -223,11 +211,20 @@ class Catalog:
         now = self._clock.now()
         stale = frozenset(s for s, head in heads.items() if head.error is not None or not head.is_fresh(now))
         hour = int(now.timestamp() // 3600)
-        versions = _versions_text({slug: version for slug, (version, _) in self._models.items()})
-        old = self._view
-        if old is None or versions != old.versions:
-            models = [model for _, models in self._models.values() for model in models]
-            return view_of(models, versions=versions, heads=heads, health=health, stale=stale, hour=hour)
+        versions = versions_text({slug: version for slug, (version, _) in self._models.items()})
+        old, overrides = self._view, self._overrides or {}
+        mark = overrides_mark(overrides)
+        if old is None or (versions, mark) != (old.versions, old.mark):
+            return view_of(
+                overridden((model for _, models in self._models.values() for model in models), overrides),
+                versions=versions,
+                heads=heads,
+                health=health,
+                stale=stale,
+                hour=hour,
+                overrides=overrides,
+                mark=mark,
+            )
         if (heads, health, stale, hour) == (old.heads, old.health, old.stale, old.hour):
             return old
         return replace(old, heads=heads, health=health, stale=stale, hour=hour)
@@ -244,52 +241,3 @@ class Catalog:
             await self._starter.start(due or None, force=False)
         except HeadgateError as error:
             self._log.warning("catalog.refresh_not_started", code=error.code)
-
-
-def pins_of(view: CatalogView) -> dict[str, str]:
-    """What a cursor must remember to see this view's models again: versions by slug."""
-    return dict(part.split("=", 1) for part in view.versions.split(",") if part)
-
-
-def _versions_text(pins: Mapping[str, str]) -> str:
-    return ",".join(f"{slug}={version}" for slug, version in sorted(pins.items()))
-
-
-def view_of(
-    models: Iterable[ModelInfo],
-    *,
-    versions: str,
-    heads: Mapping[str, SnapshotHead],
-    health: Mapping[str, ProviderHealth],
-    stale: frozenset[str],
-    hour: int,
-) -> CatalogView:
-    """A view over these models, with its indexes."""
-    ordered = tuple(sorted(models, key=lambda model: model.id))
-    return CatalogView(
-        heads=heads,
-        health=health,
-        models=ordered,
-        versions=versions,
-        stale=stale,
-        hour=hour,
-        by_id={model.id: model for model in ordered},
-        by_canonical=_by_canonical(ordered),
-        by_bare_name=_by_bare_name(ordered),
-    )
-
-
-def _by_canonical(models: tuple[ModelInfo, ...]) -> dict[str, tuple[ModelInfo, ...]]:
-    groups: dict[str, list[ModelInfo]] = {}
-    for model in models:
-        groups.setdefault(model.canonical_id, []).append(model)
-    return {canonical: tuple(group) for canonical, group in groups.items()}
-
-
-def _by_bare_name(models: tuple[ModelInfo, ...]) -> dict[str, frozenset[str]]:
-    """Canonical ids by the last part of the id, so that a bare name is known to be ambiguous."""
-    names: dict[str, set[str]] = {}
-    for model in models:
-        names.setdefault(model.canonical_id.rpartition("/")[2], set()).add(model.canonical_id)
-        names.setdefault(model.native_id.rpartition("/")[2], set()).add(model.canonical_id)
-    return {name: frozenset(ids) for name, ids in names.items()}
