@@ -55,7 +55,8 @@ class UsageReporter:
         """By group, over the days from the first to the last, UTC. The second value is the next cursor.
 
         user_id: whose, for an administrator, None for all users'; others see their own.
-        Raises AccessDenied (`forbidden`) to others who ask for another's; InvalidRequest naming `from` for days that make no sense or are too many, or `cursor`.
+        Raises AccessDenied (`forbidden`) to others who ask for another's; InvalidRequest naming `from` for
+        days that make no sense or are too many, or `cursor`.
         """
         first, last = days
         if not caller.is_admin and user_id not in (None, caller.user_id):
