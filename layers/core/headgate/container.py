@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from headgate.services.manage_keys import KeyManager
     from headgate.services.manage_projects import ProjectManager
     from headgate.services.manage_settings import SettingsManager
+    from headgate.services.oidc import TokenVerifier
     from headgate.services.platform_keys import PlatformKeys
     from headgate.services.price_tables import PriceTables
     from headgate.services.reach import ReachService
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from headgate.services.show_account import AccountOverview
     from headgate.services.show_providers import ProviderDirectory
     from headgate.services.show_usage import UsageReporter
+    from headgate.services.sweep import Sweeper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,7 +288,6 @@ class Container:
             registry=self.registry,
             addresses=self.guard,
             starter=self.starter if starts else None,
-            clock=self.clock,
             log=self.log,
         )
 
@@ -320,7 +321,16 @@ class Container:
     def authenticate(self) -> "Authenticator":
         from headgate.services.authenticate import Authenticator  # noqa: PLC0415
 
-        return Authenticator(self.accounts, self.clock, cache_s=self.settings.key_cache_s)
+        return Authenticator(
+            self.accounts, self.clock, cache_s=self.settings.key_cache_s, tokens=self._tokens()
+        )
+
+    def _tokens(self) -> "TokenVerifier | None":
+        from headgate.services.oidc import TokenVerifier, trust_of  # noqa: PLC0415
+
+        given = self.settings
+        trust = trust_of(given.oidc_issuer, given.oidc_audience, given.oidc_scopes_claim, self.log)
+        return trust and TokenVerifier(trust, lambda: self.transport, self.clock, self.log)
 
     @cached_property
     def reads(self) -> "ReadLimiter":
@@ -420,6 +430,12 @@ class Container:
             log=self.log,
             settings=self.settings,
         )
+
+    @cached_property
+    def sweeper(self) -> "Sweeper":
+        from headgate.services.sweep import Sweeper  # noqa: PLC0415
+
+        return Sweeper(self.generations, self.clock, self.log)
 
     @cached_property
     def prices(self) -> "PriceTables":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headgate.domain.callers import Caller, Scope
-from headgate.domain.errors import AccessDenied, GatewayFault
+from headgate.domain.errors import AccessDenied
 from headgate.ports import Clock, HttpTransport, Log
 from headgate.services.issuer_keys import IssuerKeys
 
@@ -98,19 +98,14 @@ class TokenVerifier:
         return Caller(user_id=subject, key_id=f"oidc:{subject}", scopes=scopes)
 
 
-def verifier_of(
-    trust: OidcTrust | None, transport: Callable[[], HttpTransport], clock: Clock, log: Log
-) -> TokenVerifier | None:
-    """None where no tokens are taken."""
-    return None if trust is None else TokenVerifier(trust, transport, clock, log)
-
-
-def trust_of(issuer: str | None, audience: str | None, scopes_claim: str) -> OidcTrust | None:
-    """Raises GatewayFault for an issuer without an audience: any token of it would then be good here."""
+def trust_of(issuer: str | None, audience: str | None, scopes_claim: str, log: Log) -> OidcTrust | None:
+    """None where no tokens are taken: without an issuer, and without an audience, since any token of the
+    issuer's, whoever it was made for, would then be good here."""
     if issuer is None:
         return None
     if audience is None:
-        raise GatewayFault("HEADGATE_OIDC_ISSUER needs HEADGATE_OIDC_AUDIENCE beside it")
+        log.error("oidc.no_audience", needed="HEADGATE_OIDC_AUDIENCE")
+        return None
     return OidcTrust(issuer=issuer, audience=audience, scopes_claim=scopes_claim)
 
 
