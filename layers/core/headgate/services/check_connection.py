@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-from headgate.domain.audit import audit_event
 from headgate.domain.callers import Caller
 from headgate.domain.catalog import Modality
 from headgate.domain.connections import Connection
@@ -11,6 +10,7 @@ from headgate.domain.errors import HeadgateError, NotFound, ProviderRejected
 from headgate.ports import AuditLog, Clock, ConnectionStore, Log
 from headgate.providers.base import ChatCall
 from headgate.providers.bound import BoundProvider
+from headgate.services.acts import Act
 from headgate.services.bind import Binder, attention_of
 
 _DEADLINE_S = 25.0
@@ -50,9 +50,7 @@ class ConnectionChecker:
         self._clock = clock
         self._log = log
 
-    async def check(
-        self, caller: Caller, connection_id: str, *, generate: bool, request_id: str
-    ) -> CheckResult:
+    async def check(self, caller: Caller, connection_id: str, act: Act, *, generate: bool) -> CheckResult:
         """Whatever goes wrong at the provider is a result. Raises NotFound for another user's."""
         row = (await self._store.load(caller.user_id)).find(connection_id)
         if row is None:
@@ -65,7 +63,9 @@ class ConnectionChecker:
                 code="conflict",
                 detail="This connection is deleted; restore it first.",
             )
-        await self._tell(caller, row, request_id)
+        details = {"type": row.type, "host": row.host or "-"}
+        # Before its key is opened, so that no use goes untold.
+        await self._audit.append_audit([act.event("connection.test", row.id, **details)])
         try:
             result = await self._try(row, started_s, generate=generate)
         except HeadgateError as error:
@@ -115,19 +115,6 @@ class ConnectionChecker:
     async def _note(self, row: Connection, reason: str | None) -> None:
         if row.needs_attention != reason:
             await self._store.note_attention(row.user_id, row.id, sealed=row.sealed, reason=reason)
-
-    async def _tell(self, caller: Caller, row: Connection, request_id: str) -> None:
-        """Before its key is opened, so that no use goes untold."""
-        event = audit_event(
-            at=self._clock.now(),
-            actor=caller.key_id,
-            action="connection.test",
-            target=row.id,
-            user_id=caller.user_id,
-            request_id=request_id,
-            details={"type": row.type, "host": row.host or "-"},
-        )
-        await self._audit.append_audit([event])
 
 
 def _model_of(row: Connection) -> str | None:

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
-from headgate.domain.audit import AuditEvent, audit_event
+from headgate.domain.audit import AuditEvent
 from headgate.domain.callers import Caller
 from headgate.domain.connections import MASK, Connection, UserConnections, access_tag, key_context
 from headgate.domain.errors import Conflict, HeadgateError, InvalidRequest, NotFound
 from headgate.domain.secret import Secret
 from headgate.paging import decode_cursor, encode_cursor, position_of
-from headgate.ports import Clock, ConnectionStore, KeyVault, Log, RefreshStarter
+from headgate.ports import ConnectionStore, KeyVault, Log, RefreshStarter
 from headgate.providers.base import ProviderConfig
 from headgate.providers.registry import ProviderRegistry, canonical_slug
+from headgate.services.acts import Act
 from headgate.services.connection_rules import AddressRules, check_access
 
 MOST_PER_USER = 1_000
@@ -73,7 +75,6 @@ class ConnectionManager:
         registry: ProviderRegistry,
         addresses: AddressRules,
         starter: RefreshStarter | None,
-        clock: Clock,
         log: Log,
     ) -> None:
         self._store = store
@@ -81,7 +82,6 @@ class ConnectionManager:
         self._registry = registry
         self._addresses = addresses
         self._starter = starter
-        self._clock = clock
         self._log = log
 
     # -- reading --------------------------------------------------------------------------------------------
@@ -104,34 +104,29 @@ class ConnectionManager:
 
     # -- changing -------------------------------------------------------------------------------------------
 
-    async def create(
-        self, caller: Caller, asked: ConnectionFields, *, connection_id: str, request_id: str
-    ) -> Shown:
-        """Seals the key and stores the connection. The same id again gives what the first time made.
+    async def create(self, caller: Caller, asked: ConnectionFields, act: Act) -> Shown:
+        """Seals the key and stores the connection. The same act again gives what the first time made.
 
         Raises InvalidRequest naming the field.
         """
+        connection_id = act.new_id("con")
         found = await self._store.load(caller.user_id)
         row = found.find(connection_id)
         if row is None:
             if len(found.rows) >= MOST_PER_USER:
                 raise Conflict(f"A user may have {MOST_PER_USER} connections, deleted ones included.")
-            row = await self._new_row(caller, asked, connection_id)
+            row = await self._new_row(caller, asked, connection_id=connection_id, now=act.at)
             try:
-                await self._store.create(row, self._event(caller, row, "create", request_id))
+                await self._store.create(row, _event(act, row, "create"))
             except Conflict:
                 row = _find(await self._store.load(caller.user_id), connection_id)  # the same request, twice
         if asked.is_default:
-            await self._store.set_default(
-                caller.user_id, row.id, self._event(caller, row, "default", request_id)
-            )
+            await self._store.set_default(caller.user_id, row.id, _event(act, row, "default"))
         self._log.info("connection.created", connection_id=row.id, type=row.type, user_id=row.user_id)
         await self._look_at(row)
         return await self.get(caller, row.id)
 
-    async def change(
-        self, caller: Caller, connection_id: str, changes: Mapping[str, Any], *, request_id: str
-    ) -> Shown:
+    async def change(self, caller: Caller, connection_id: str, changes: Mapping[str, Any], act: Act) -> Shown:
         """Changes the fields that are named; None clears one. `is_active` deletes and restores.
 
         Raises InvalidRequest naming the field: `api_key` where another type or address wants it anew.
@@ -143,34 +138,34 @@ class ConnectionManager:
         if wants_default is False and (await self.get(caller, connection_id)).is_default:
             raise InvalidRequest.of_field("is_default", "make another connection the default instead.")
         if rest:
-            await self._rewrite(caller, connection_id, rest, request_id)
+            await self._rewrite(caller, connection_id, rest, act)
         if wants_default:
-            return await self.make_default(caller, connection_id, request_id=request_id)
+            return await self.make_default(caller, connection_id, act)
         return await self.get(caller, connection_id)
 
-    async def make_default(self, caller: Caller, connection_id: str, *, request_id: str) -> Shown:
+    async def make_default(self, caller: Caller, connection_id: str, act: Act) -> Shown:
         """Raises NotFound; Conflict for a deleted one."""
         row = (await self.get(caller, connection_id)).connection
-        event = self._event(caller, row, "default", request_id)
-        await self._store.set_default(caller.user_id, connection_id, event)
+        await self._store.set_default(caller.user_id, connection_id, _event(act, row, "default"))
         return await self.get(caller, connection_id)
 
-    async def delete(self, caller: Caller, connection_id: str, *, request_id: str) -> None:
+    async def delete(self, caller: Caller, connection_id: str, act: Act) -> None:
         """It stays readable, and is used for nothing from now on. Deleting twice is fine."""
-        await self._rewrite(caller, connection_id, {"is_active": False}, request_id)
+        await self._rewrite(caller, connection_id, {"is_active": False}, act)
 
-    async def restore(self, caller: Caller, connection_id: str, *, request_id: str) -> Shown:
+    async def restore(self, caller: Caller, connection_id: str, act: Act) -> Shown:
         """Makes a deleted one usable again. Restoring twice is fine."""
-        await self._rewrite(caller, connection_id, {"is_active": True}, request_id)
+        await self._rewrite(caller, connection_id, {"is_active": True}, act)
         return await self.get(caller, connection_id)
 
     # -- inside ---------------------------------------------------------------------------------------------
 
-    async def _new_row(self, caller: Caller, asked: ConnectionFields, connection_id: str) -> Connection:
+    async def _new_row(
+        self, caller: Caller, asked: ConnectionFields, *, connection_id: str, now: datetime
+    ) -> Connection:
         if asked.api_key is not None and asked.api_key.reveal() == MASK:
             raise InvalidRequest.of_field("api_key", "These stars stand for a key, and are none.")
         slug = self._check(asked.type, asked.api_key, asked.base_url)
-        now = self._clock.now()
         row = Connection(
             id=connection_id,
             user_id=caller.user_id,
@@ -187,17 +182,17 @@ class ConnectionManager:
         return await self._with_key(row, asked.api_key)
 
     async def _rewrite(
-        self, caller: Caller, connection_id: str, changes: Mapping[str, Any], request_id: str
+        self, caller: Caller, connection_id: str, changes: Mapping[str, Any], act: Act
     ) -> None:
         """Changes what is stored now; when someone else was quicker, what is stored then."""
         for tries in range(_TRIES):
             row = _find(await self._store.load(caller.user_id), connection_id)
-            after = await self._changed(caller, row, changes)
+            after = await self._changed(row, changes, now=act.at, by=caller.user_id)
             if after == row:
                 return
-            after = replace(after, revision=row.revision + 1, updated_at=self._clock.now())
+            after = replace(after, revision=row.revision + 1, updated_at=act.at)
             try:
-                await self._store.replace(after, self._event(caller, after, _act(row, after), request_id))
+                await self._store.replace(after, _event(act, after, _what(row, after)))
             except Conflict:
                 if tries == _TRIES - 1:
                     raise
@@ -207,7 +202,9 @@ class ConnectionManager:
                 await self._look_at(after)
             return
 
-    async def _changed(self, caller: Caller, row: Connection, changes: Mapping[str, Any]) -> Connection:
+    async def _changed(
+        self, row: Connection, changes: Mapping[str, Any], *, now: datetime, by: str
+    ) -> Connection:
         """The row as it is to be, but for its revision. A key is sealed for where it is to be used."""
         given = {name: value for name, value in changes.items() if name not in ("api_key", "is_active")}
         if "metadata" in given:
@@ -224,9 +221,8 @@ class ConnectionManager:
         elif moved:
             self._check(after.type, None, after.base_url)
         if (active := changes.get("is_active")) is not None and active != row.is_active:
-            gone = None if active else self._clock.now()
-            by = None if active else caller.user_id
-            after = replace(after, is_active=active, deactivated_at=gone, deactivated_by=by)
+            at, who = (None, None) if active else (now, by)
+            after = replace(after, is_active=active, deactivated_at=at, deactivated_by=who)
         return after
 
     def _check(self, name: str, key: Secret | None, base_url: str | None) -> str:
@@ -256,16 +252,10 @@ class ConnectionManager:
         except HeadgateError as error:
             self._log.warning("connection.not_looked_at", connection_id=row.id, code=error.code)
 
-    def _event(self, caller: Caller, row: Connection, act: str, request_id: str) -> AuditEvent:
-        return audit_event(
-            at=self._clock.now(),
-            actor=caller.key_id,
-            action=f"connection.{act}",
-            target=row.id,
-            user_id=caller.user_id,
-            request_id=request_id,
-            details={"type": row.type, "host": row.host or "-", "revision": str(row.revision)},
-        )
+
+def _event(act: Act, row: Connection, what: str) -> AuditEvent:
+    details = {"type": row.type, "host": row.host or "-", "revision": str(row.revision)}
+    return act.event(f"connection.{what}", row.id, **details)
 
 
 def _find(found: UserConnections, connection_id: str) -> Connection:
@@ -280,7 +270,7 @@ def _shown(found: UserConnections, connection_id: str) -> Shown:
     return Shown(connection=row, is_default=row.id == found.default_id)
 
 
-def _act(before: Connection, after: Connection) -> str:
+def _what(before: Connection, after: Connection) -> str:
     if before.is_active != after.is_active:
         return "restore" if after.is_active else "delete"
     return "change" if access_tag(before) == access_tag(after) else "rekey"

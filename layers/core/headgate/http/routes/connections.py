@@ -11,10 +11,11 @@ from headgate.domain.callers import Scope
 from headgate.domain.catalog import rfc3339
 from headgate.domain.connections import MASK
 from headgate.domain.errors import InvalidRequest
-from headgate.domain.ids import new_id
 from headgate.domain.secret import Secret
 from headgate.http import connection_docs as docs
 from headgate.http.access import caller_of_request, scoped
+from headgate.http.acting import act_of
+from headgate.http.answering import json_answer
 from headgate.http.body import parse, printable, read_json
 from headgate.http.context import services_of
 from headgate.http.docs import GONE
@@ -89,12 +90,9 @@ async def create_connection(request: Request) -> Response:
     """A new connection; its key is sealed, and never shown again."""
     asked = parse(ConnectionRequest, await read_json(request))
     shown = await services_of(request).connection_manager.create(
-        caller_of_request(request),
-        fields_of(asked),
-        connection_id=new_id("con"),
-        request_id=request.state.request_id,
+        caller_of_request(request), fields_of(asked), act_of(request)
     )
-    return _json(connection_json(shown), 201)
+    return json_answer(connection_json(shown), 201)
 
 
 @router.get("/v2/connections", **docs.CONNECTIONS)
@@ -105,7 +103,7 @@ async def list_connections(request: Request) -> Response:
     shown, next_cursor = await services_of(request).connection_manager.list(
         caller_of_request(request), _filter_of(request), limit=limit, cursor=cursor
     )
-    return _json({"data": [connection_json(each) for each in shown], "next_cursor": next_cursor})
+    return json_answer({"data": [connection_json(each) for each in shown], "next_cursor": next_cursor})
 
 
 @router.get("/v2/connections/{connection_id}", **docs.CONNECTION)
@@ -113,7 +111,7 @@ async def list_connections(request: Request) -> Response:
 async def get_connection(request: Request, connection_id: str) -> Response:
     """One of the caller's own, a deleted one too."""
     manager = services_of(request).connection_manager
-    return _json(connection_json(await manager.get(caller_of_request(request), connection_id)))
+    return json_answer(connection_json(await manager.get(caller_of_request(request), connection_id)))
 
 
 @router.patch("/v2/connections/{connection_id}", **docs.PATCH_CONNECTION)
@@ -125,9 +123,9 @@ async def change_connection(request: Request, connection_id: str) -> Response:
     if "api_key" in changes:
         changes["api_key"] = _secret(changes["api_key"])
     shown = await services_of(request).connection_manager.change(
-        caller_of_request(request), connection_id, changes, request_id=request.state.request_id
+        caller_of_request(request), connection_id, changes, act_of(request)
     )
-    return _json(connection_json(shown))
+    return json_answer(connection_json(shown))
 
 
 @router.delete("/v2/connections/{connection_id}", **GONE)
@@ -135,7 +133,7 @@ async def change_connection(request: Request, connection_id: str) -> Response:
 async def delete_connection(request: Request, connection_id: str) -> Response:
     """Stops using it. Its owner can still read it, and restore it."""
     await services_of(request).connection_manager.delete(
-        caller_of_request(request), connection_id, request_id=request.state.request_id
+        caller_of_request(request), connection_id, act_of(request)
     )
     return Response(status_code=204)
 
@@ -145,9 +143,9 @@ async def delete_connection(request: Request, connection_id: str) -> Response:
 async def make_default(request: Request, connection_id: str) -> Response:
     """Makes it the caller's default, in place of the one that is."""
     shown = await services_of(request).connection_manager.make_default(
-        caller_of_request(request), connection_id, request_id=request.state.request_id
+        caller_of_request(request), connection_id, act_of(request)
     )
-    return _json(connection_json(shown))
+    return json_answer(connection_json(shown))
 
 
 @router.post("/v2/connections/{connection_id}/restore", **docs.CONNECTION)
@@ -155,9 +153,9 @@ async def make_default(request: Request, connection_id: str) -> Response:
 async def restore_connection(request: Request, connection_id: str) -> Response:
     """Makes a deleted one usable again. It becomes the default only if there is none."""
     shown = await services_of(request).connection_manager.restore(
-        caller_of_request(request), connection_id, request_id=request.state.request_id
+        caller_of_request(request), connection_id, act_of(request)
     )
-    return _json(connection_json(shown))
+    return json_answer(connection_json(shown))
 
 
 def fields_of(asked: ConnectionRequest) -> ConnectionFields:
@@ -219,7 +217,3 @@ def _secret(given: SecretStr | None) -> Secret | None:
     if not text:
         raise InvalidRequest.of_field("api_key", "must not be blank.")
     return Secret(text)
-
-
-def _json(body: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status_code=status, media_type="application/json")

@@ -14,6 +14,7 @@ from headgate.domain.health import ProviderHealth
 from headgate.domain.money import decimal_text
 from headgate.http import connection_docs, docs
 from headgate.http.access import caller_of_request, public, scoped
+from headgate.http.acting import act_of
 from headgate.http.body import parse, read_json
 from headgate.http.context import services_of
 from headgate.services.show_providers import ProviderCard
@@ -71,10 +72,7 @@ async def check_connection(request: Request, connection_id: str) -> Response:
     """Whether a connection works. Always 200 for one that is the caller's: the answer says what is wrong."""
     asked = parse(CheckRequest, await read_json(request) if await request.body() else {})
     result = await services_of(request).connection_checker.check(
-        caller_of_request(request),
-        connection_id,
-        generate=asked.generate,
-        request_id=request.state.request_id,
+        caller_of_request(request), connection_id, act_of(request), generate=asked.generate
     )
     return _json(
         {
