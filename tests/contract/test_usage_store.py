@@ -125,10 +125,9 @@ async def test_one_that_reached_no_provider_has_no_model_and_still_a_day(usage: 
 
 
 async def test_a_model_has_one_name_whether_it_served_or_failed(usage: UsageStore) -> None:
-    failed = Attempt(provider="openai", model="gpt", outcome="failed")
-    await usage.count_usage(
-        [done(1, attempts=(failed,)), done(2, model="gpt", attempts=(failed,), usage=None)]
-    )
+    failed = Attempt(provider="openai", model="openai/gpt", outcome="failed")
+    asked_last = done(2, model="openai/gpt", attempts=(failed,), usage=None)
+    await usage.count_usage([done(1, attempts=(failed,)), asked_last])
     assert {group: each.requests for group, each in (await read(usage, "ada", Dimension.MODEL)).items()} == {
         "openai/gpt": 2
     }

@@ -90,7 +90,7 @@ type _Whereabouts = tuple[str, str, tuple[str | None, ...]]
 
 def _whereabouts(record: GenerationRecord) -> _Whereabouts:
     day = (record.completed_at or record.created_at).astimezone(UTC).date().isoformat()
-    return record.owner, day, (_model_of(record), record.provider, record.project_id, record.key_id, day)
+    return record.owner, day, (record.model, record.provider, record.project_id, record.key_id, day)
 
 
 def _cells(where: _Whereabouts) -> tuple[UsageCell, ...]:
@@ -109,14 +109,6 @@ def latency_ms_of(record: GenerationRecord) -> int | None:
         return None
     began_at = record.started_at or record.created_at
     return max(0, round((record.completed_at - began_at).total_seconds() * 1000))
-
-
-def _model_of(record: GenerationRecord) -> str | None:
-    """The id of the model that served, or was asked last: then the record has the provider's own id."""
-    last = record.attempts[-1] if record.attempts else None
-    if last is not None and (last.provider, last.model) == (record.provider, record.model):
-        return f"{last.provider}/{last.model}"
-    return record.model
 
 
 def _bounded(group: str) -> str:
