@@ -83,6 +83,18 @@ async def test_settings_are_each_owners_own(accounts: AccountStore) -> None:
     assert await accounts.get_settings("user:grace") is None
 
 
+async def test_a_projects_settings_go_with_it(accounts: AccountStore) -> None:
+    await accounts.put_project(PROJECT, audit(1))
+    await accounts.put_settings("project:film:1", SETTINGS, audit(2))
+    await accounts.put_settings("user:ada", SETTINGS, audit(3))
+    assert await accounts.delete_project(PROJECT.id, audit(4))
+    assert (await accounts.get_settings("project:film:1") or ProviderSettings()) == ProviderSettings()
+    assert await accounts.get_settings("user:ada") == SETTINGS
+    await accounts.put_settings("project:film:1", SETTINGS, audit(5))
+    assert await accounts.delete_project(PROJECT.id, audit(4))  # sent again
+    assert await accounts.get_settings("project:film:1") == SETTINGS
+
+
 async def test_overrides_are_read_together(accounts: AccountStore) -> None:
     other = replace(OVERRIDE, model_id="fal/flux", modality=None, price=None)
     await accounts.put_override(OVERRIDE, audit(1))

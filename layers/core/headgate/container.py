@@ -330,7 +330,9 @@ class Container:
 
         given = self.settings
         trust = trust_of(given.oidc_issuer, given.oidc_audience, given.oidc_scopes_claim, self.log)
-        return trust and TokenVerifier(trust, lambda: self.transport, self.clock, self.log)
+        if trust is None:
+            return None
+        return TokenVerifier(trust, lambda: self.transport, self.clock, self.log)
 
     @cached_property
     def reads(self) -> "ReadLimiter":

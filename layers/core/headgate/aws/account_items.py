@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from headgate.aws.account_table import AccountTable
 from headgate.aws.codec import body_of, from_body
-from headgate.aws.dynamodb import When
+from headgate.aws.dynamodb import Value, When
 from headgate.aws.faults import reading
 from headgate.domain.accounts import Flag, ModelOverride, Project, ProviderSettings
 from headgate.domain.audit import AuditEvent
@@ -21,11 +21,12 @@ class DynamoProjects(AccountTable):
 
     async def put_project(self, project: Project, audit: AuditEvent) -> None:
         item = {"pk": f"{_PROJECT}#{project.id}", "sk": _PROJECT, "body": body_of(project)}
-        await self._change(audit, self._table.putting(item), "a project")
+        await self._change("a project", audit, self._table.putting(item))
 
     async def delete_project(self, project_id: str, audit: AuditEvent) -> bool:
         action = self._table.deleting(f"{_PROJECT}#{project_id}", _PROJECT, when=_THERE)
-        return await self._change(audit, action, "what is left of a project")
+        settings = self._table.putting(_settings_item(f"project:{project_id}", ProviderSettings()))
+        return await self._change("what is left of a project", audit, action, settings)
 
 
 class DynamoSettings(AccountTable):
@@ -35,8 +36,7 @@ class DynamoSettings(AccountTable):
             return None if item is None else from_body(ProviderSettings, item)
 
     async def put_settings(self, owner: str, settings: ProviderSettings, audit: AuditEvent) -> None:
-        item = {"pk": f"{_SETTINGS}#{owner}", "sk": _SETTINGS, "body": body_of(settings)}
-        await self._change(audit, self._table.putting(item), "settings")
+        await self._change("settings", audit, self._table.putting(_settings_item(owner, settings)))
 
 
 class DynamoOverrides(AccountTable):
@@ -47,11 +47,11 @@ class DynamoOverrides(AccountTable):
 
     async def put_override(self, override: ModelOverride, audit: AuditEvent) -> None:
         item = {"pk": _OVERRIDES, "sk": override.model_id, "body": body_of(override)}
-        await self._change(audit, self._table.putting(item), "an override")
+        await self._change("an override", audit, self._table.putting(item))
 
     async def delete_override(self, model_id: str, audit: AuditEvent) -> bool:
         action = self._table.deleting(_OVERRIDES, model_id, when=_THERE)
-        return await self._change(audit, action, "what is left of an override")
+        return await self._change("what is left of an override", audit, action)
 
 
 class DynamoFlags(AccountTable):
@@ -62,7 +62,11 @@ class DynamoFlags(AccountTable):
 
     async def put_flag(self, flag: Flag, audit: AuditEvent) -> None:
         item = {"pk": _FLAGS, "sk": flag.name, "body": body_of(flag)}
-        await self._change(audit, self._table.putting(item), "a flag")
+        await self._change("a flag", audit, self._table.putting(item))
+
+
+def _settings_item(owner: str, settings: ProviderSettings) -> dict[str, Value]:
+    return {"pk": f"{_SETTINGS}#{owner}", "sk": _SETTINGS, "body": body_of(settings)}
 
 
 def _all_of(kind: str) -> When:

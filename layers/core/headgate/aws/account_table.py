@@ -23,10 +23,10 @@ class AccountTable:
         self._clock = clock or SystemClock()
         self._trail = AuditTrail(self._table)
 
-    async def _change(self, audit: AuditEvent, action: dict[str, Any], what: str) -> bool:
-        """Does it together with the event; True too when that was done before. False when the action's own
-        condition did not hold."""
-        actions = [action, await self._trail.putting(audit)]
+    async def _change(self, what: str, audit: AuditEvent, *changes: dict[str, Any]) -> bool:
+        """Does these together with the event; True too when that was done before. False when the first one's
+        condition did not hold: the others have none."""
+        actions = [*changes, await self._trail.putting(audit)]
         for tries in range(TRIES):
             try:
                 await self._table.transact(*actions)

@@ -48,7 +48,7 @@ class ProjectStore(Protocol):
         ...
 
     async def delete_project(self, project_id: str, audit: AuditEvent) -> bool:
-        """False when there was none."""
+        """Its settings go with it, or the next project of that id would have them. False when there was none."""
         ...
 
 

@@ -31,7 +31,11 @@ class MemoryAccountStore(MemoryKeys):
 
     async def delete_project(self, project_id: str, audit: AuditEvent) -> bool:
         self.check_fault()
-        return self._deleted(self._projects, project_id, audit)
+        is_new = audit.id not in self._events
+        found = self._deleted(self._projects, project_id, audit)
+        if found and is_new:
+            self._settings[f"project:{project_id}"] = ProviderSettings()
+        return found
 
     async def get_settings(self, owner: str) -> ProviderSettings | None:
         self.check_fault()
