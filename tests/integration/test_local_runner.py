@@ -114,6 +114,27 @@ def test_finished_generations_reach_the_providers_health(gateway: Gateway, clien
     wait_for(lambda: success_rate() == 1.0, 15, gateway)
 
 
+def test_a_chat_is_soon_in_its_callers_usage_and_in_the_log_of_the_keys_it_used(
+    gateway: Gateway, client: httpx.Client
+) -> None:
+    answer = client.post("/v1/chat/completions", json={"model": "openai/gpt-local", **CHAT})
+    assert answer.status_code == 200, answer.text
+    request_id = answer.headers["x-request-id"]
+
+    def uses() -> list[tuple[str, str]]:
+        events = client.get("/v2/audit", params={"limit": 100}).json()["data"]
+        return [(each["action"], each["target"]) for each in events if each["request_id"] == request_id]
+
+    wait_for(uses, 15, gateway)
+    assert uses() == [("provider_key.use", "openai")]
+    (row,) = client.get("/v2/usage", params={"group_by": "provider"}).json()["data"]
+    assert row["group"] == "openai"
+    assert row["requests"] >= 1
+    assert row["input_tokens"] > 0
+    figures = client.get("/v1/generation", params={"id": answer.headers["x-headgate-generation-id"]})
+    assert figures.json()["data"]["request_id"] == request_id
+
+
 def test_one_function_starts_another(client: httpx.Client, upstream: Upstream) -> None:
     """`models` holds no key: a list that it must have new is fetched by `refresh`."""
     before = upstream.seen["GET /v1/models"]
