@@ -145,6 +145,24 @@ def test_one_function_starts_another(client: httpx.Client, upstream: Upstream) -
     assert time.monotonic() - started_s < 15
 
 
+def test_a_users_key_is_taken_in_by_one_function_and_used_by_others(
+    gateway: Gateway, client: httpx.Client, upstream: Upstream
+) -> None:
+    """Sealed by one, tried by another, its list fetched by a third."""
+    own = {"name": "My server", "type": "custom", "api_key": "sk-of-my-own", "base_url": upstream.base_url}
+    made = client.post("/v2/connections", json=own)
+    assert made.status_code == 201, made.text
+    where = f"/v2/connections/{made.json()['id']}"
+    wait_for(lambda: "Bearer sk-of-my-own" in upstream.keys, 10, gateway)
+    tried = client.post(f"{where}/test", json={"generate": False}).json()
+    assert (tried["ok"], tried["model_count"]) == (True, len(MODELS)), tried
+    for path in (where, f"/api{where}"):
+        assert client.get(path).json()["key_hint"]
+        assert "sk-of-my-own" not in client.get(path).text
+    assert "sk-of-my-own" not in gateway.output
+    assert client.delete(where).status_code == 204
+
+
 def test_an_unknown_path_answers_in_the_shape_of_its_prefix(client: httpx.Client) -> None:
     problem = client.get("/v2/nothing")
     assert problem.status_code == 404
