@@ -78,7 +78,7 @@ def test_a_function_is_told_of_the_tables_it_may_use_and_of_no_other(stack: Stac
         "models": {"catalog", "accounts", "connections"},
         "generations": {"catalog", "accounts", "connections", "generations", "ledger"},
         "connections": {"accounts", "connections"},
-        "accounts": {"accounts", "ledger"},
+        "accounts": {"accounts", "ledger", "connections"},
         "health": {"catalog", "accounts", "connections"},
         "refresh": {"catalog", "accounts", "connections"},
         "usage": {"catalog", "accounts", "ledger"},

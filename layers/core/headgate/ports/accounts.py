@@ -48,7 +48,7 @@ class ProjectStore(Protocol):
         ...
 
     async def delete_project(self, project_id: str, audit: AuditEvent) -> bool:
-        """Its settings go with it, or the next project of that id would have them. False when there was none."""
+        """False when there was none. Its settings go too, or the next project of that id would have them."""
         ...
 
 
@@ -98,12 +98,15 @@ class Begun:
 
     seed: 32 random bytes in hex, drawn when the key was first seen: whatever the request makes (ids, secrets)
     follows from it, so doing it again after a crash makes the same. answer: None until it is done.
+    presenter: where a secret also follows from the text of the API key that asked for it, what tells that text
+    from others, and tells nothing else of it.
     """
 
     fingerprint: str
     seed: str
     expires_at: datetime
     answer: Answer | None = None
+    presenter: str | None = None
 
 
 class OnceStore(Protocol):
