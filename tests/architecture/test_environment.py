@@ -97,13 +97,12 @@ def test_whoever_answers_callers_knows_whose_tokens_to_take(stack: Stack) -> Non
         assert len(told) == (3 if function.routes else 0), function.name
 
 
-def test_money_is_spoken_of_to_those_that_move_or_show_it(stack: Stack) -> None:
+def test_what_calls_cost_is_told_to_the_function_that_charges_for_them(stack: Stack) -> None:
     told = {
         function.name: {name for name in _MONEY if name in function.environment}
         for function in stack.functions
     }
     assert told.pop("generations") == _MONEY
-    assert told.pop("accounts") == {"HEADGATE_CREDITS"}
     assert not any(told.values())
 
 
