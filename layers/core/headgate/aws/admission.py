@@ -9,6 +9,7 @@ from headgate.aws.clients import AwsClients
 from headgate.aws.codec import body_of, number_of, text_of
 from headgate.aws.dynamodb import Item, Key, Table, Value, When, from_wire
 from headgate.aws.faults import TransactionCancelled, reading
+from headgate.aws.once import ONCE
 from headgate.domain.admission import (
     Admission,
     Claim,
@@ -130,14 +131,29 @@ def _claiming(table: Table, claim: Claim, generation_id: str, *, now: datetime) 
     if claim.replaces is not None:
         free += " OR #generation_id = :replaces"
         values["replaces"] = claim.replaces
+    pk, sk = _claim_key(claim.name)
     item: dict[str, Value | None] = {
-        "pk": f"ONCE#{claim.name}",
-        "sk": "ONCE",
+        "pk": pk,
+        "sk": sk,
         "generation_id": generation_id,
         "fingerprint": claim.fingerprint,
         "expires_at": int(claim.expires_at.timestamp()),
     }
     return Step(table.putting(item, when=When(free, values)), lambda taken: _taken(claim.name, taken), True)
+
+
+async def claim_in(table: Table, name: str, *, now: datetime) -> tuple[Claim, str] | None:
+    """What an idempotency key is taken with, and for which generation."""
+    item = await table.get(*_claim_key(name))
+    if item is None:
+        return None
+    with reading("What an idempotency key is taken with"):
+        taken = _taken(name, item)
+    return (taken.claim, taken.generation_id) if taken.claim.expires_at > now else None
+
+
+def _claim_key(name: str) -> Key:
+    return f"{ONCE}#{name}", ONCE
 
 
 def _taken(name: str, item: Item) -> AlreadyClaimed:

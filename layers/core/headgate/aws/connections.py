@@ -10,6 +10,7 @@ from headgate.aws.codec import body_of, from_body, number_of
 from headgate.aws.connection_lists import ConnectionLists
 from headgate.aws.dynamodb import Item, Table, Value, When, happened
 from headgate.aws.faults import TransactionCancelled, reading
+from headgate.aws.once import OnceItems
 from headgate.domain.audit import AuditEvent
 from headgate.domain.connections import (
     Connection,
@@ -20,7 +21,7 @@ from headgate.domain.connections import (
     newest_first,
 )
 from headgate.domain.errors import Conflict, GatewayFault, NotFound
-from headgate.ports import Clock, ConnectionModels
+from headgate.ports import Begun, Clock, ConnectionModels
 
 _DEFAULT = "DEFAULT"
 _CON = "CON#"
@@ -40,6 +41,7 @@ class DynamoConnectionStore:
         self._table = Table(clients, table)
         self._trail = AuditTrail(Table(clients, accounts_table))
         self._lists = ConnectionLists(clients, table, clock)
+        self._once = OnceItems(self._table, clock)
 
     async def load(self, user_id: str) -> UserConnections:
         """One query: `CON#…` and `DEFAULT` lie beside each other."""
@@ -122,6 +124,12 @@ class DynamoConnectionStore:
 
     async def write_list(self, connection: Connection, models: ConnectionModels) -> None:
         await self._lists.write(connection, models)
+
+    async def begin_once(self, name: str, begun: Begun) -> Begun:
+        return await self._once.begin(name, begun)
+
+    async def finish_once(self, name: str, begun: Begun) -> None:
+        await self._once.finish(name, begun)
 
     async def _look(self, user_id: str) -> "_Seen":
         """The pointer first: if rows change after it was read, so has it, and the write is refused."""

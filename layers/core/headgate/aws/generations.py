@@ -5,7 +5,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from headgate.aws.admission import NEW, Refused, Step, Tables, begin_steps, carry_out, counting, end_steps
+from headgate.aws.admission import (
+    NEW,
+    Refused,
+    Step,
+    Tables,
+    begin_steps,
+    carry_out,
+    claim_in,
+    counting,
+    end_steps,
+)
+from headgate.aws.answers import ANSWER_PREFIX, answer_items, answer_of
 from headgate.aws.clients import AwsClients
 from headgate.aws.codec import (
     DUE_PARTITIONS,
@@ -19,11 +30,12 @@ from headgate.aws.codec import (
 )
 from headgate.aws.dynamodb import Item, Table, Value, When, Wire, from_wire, to_wire
 from headgate.aws.faults import ConditionFailed, reading
-from headgate.domain.admission import Admission, Closing, Counter
+from headgate.domain.admission import Admission, Answer, Claim, Closing, Counter
 from headgate.domain.errors import GatewayFault
 from headgate.domain.generation import GenerationRecord
 from headgate.paging import check_filters, decode_cursor, encode_cursor
 from headgate.ports import Clock
+from headgate.ports.generations import check_size
 
 OWNER_INDEX = "by_owner"
 DUE_INDEX = "by_due"
@@ -81,6 +93,20 @@ class DynamoGenerationStore:
             await self._write(item, steps, when=when)
         except Refused as refused:
             raise refused.errors[0] from refused
+
+    async def find_claim(self, name: str) -> tuple[Claim, str] | None:
+        return await claim_in(self._table, name, now=self._clock.now())
+
+    async def put_answer(self, generation_id: str, answer: Answer) -> None:
+        check_size(answer)
+        await self._table.put_many(await self._clients.run(answer_items, generation_id, answer))
+
+    async def get_answer(self, generation_id: str) -> Answer | None:
+        keys = When("#pk = :pk AND begins_with(#sk, :prefix)", {"pk": generation_id, "prefix": ANSWER_PREFIX})
+        items = [item async for item in self._table.query(keys, ConsistentRead=True)]
+        with reading("The answer of a generation"):
+            answer = await self._clients.run(answer_of, items)
+        return answer if answer is not None and answer.expires_at > self._clock.now() else None
 
     async def _write(self, item: Mapping[str, Value | None], steps: Sequence[Step], *, when: When) -> None:
         """The record's item alone, or with the other steps.

@@ -18,11 +18,12 @@ from headgate.ports.accounts import (
 from headgate.ports.ambient import Clock, Log, SecretStore
 from headgate.ports.catalog import MAX_TABLE_BYTES, CatalogStore, RefreshStarter
 from headgate.ports.connections import ConnectionModels, ConnectionStore, KeyVault, Unsealable
-from headgate.ports.generations import AlreadyClaimed, GenerationStore
+from headgate.ports.generations import MAX_ANSWER_BYTES, AlreadyClaimed, GenerationStore
 from headgate.ports.ledger import MAX_USAGE_CELLS, Ledger, TooMuchUsage, UsageStore
 from headgate.ports.wire import HttpTransport, RequestSigner, WireRequest, WireResponse
 
 __all__ = [
+    "MAX_ANSWER_BYTES",
     "MAX_TABLE_BYTES",
     "MAX_USAGE_CELLS",
     "AccountStore",

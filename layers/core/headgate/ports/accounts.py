@@ -98,8 +98,8 @@ class Begun:
 
     seed: 32 random bytes in hex, drawn when the key was first seen: whatever the request makes (ids, secrets)
     follows from it, so doing it again after a crash makes the same. answer: None until it is done.
-    presenter: where a secret also follows from the text of the API key that asked for it, what tells that text
-    from others, and tells nothing else of it.
+    presenter: tells the API key's text that asked for a secret from other texts, and nothing else of it; None
+    where no secret is made.
     """
 
     fingerprint: str

@@ -9,6 +9,7 @@ from headgate.domain.audit import AuditEvent
 from headgate.domain.catalog import ModelInfo
 from headgate.domain.connections import Connection, UserConnections
 from headgate.domain.secret import Secret
+from headgate.ports.accounts import OnceStore
 
 
 class Unsealable(Exception):
@@ -38,7 +39,7 @@ class ConnectionModels:
     error: str | None = None
 
 
-class ConnectionStore(Protocol):
+class ConnectionStore(OnceStore, Protocol):
     """Every change is made on the revision that was read, together with its audit event, or not at all."""
 
     async def load(self, user_id: str) -> UserConnections:

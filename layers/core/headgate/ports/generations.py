@@ -7,6 +7,9 @@ from typing import Protocol
 from headgate.domain.admission import Admission, Answer, Claim, Closing, Counter
 from headgate.domain.generation import GenerationRecord
 
+MAX_ANSWER_BYTES = 16_000_000
+"""Of an answer that is kept for repetitions, before compression: some 60 items of a table at the most."""
+
 
 class AlreadyClaimed(Exception):
     """An idempotency key is taken. `claim`: what it was taken with; generation_id: for which generation."""
@@ -15,6 +18,12 @@ class AlreadyClaimed(Exception):
         super().__init__("the idempotency key is taken")
         self.claim = claim
         self.generation_id = generation_id
+
+
+def check_size(answer: Answer) -> None:
+    """Raises ValueError for a body over MAX_ANSWER_BYTES."""
+    if len(answer.body) > MAX_ANSWER_BYTES:
+        raise ValueError("an answer that is too large to be kept")
 
 
 class GenerationStore(Protocol):
@@ -61,8 +70,15 @@ class GenerationStore(Protocol):
         """Unfinished ones whose `due_at` is before this moment, oldest first."""
         ...
 
+    async def find_claim(self, name: str) -> tuple[Claim, str] | None:
+        """What an idempotency key is taken with, and for which generation; None when it is free."""
+        ...
+
     async def put_answer(self, generation_id: str, answer: Answer) -> None:
-        """Keeps it until it expires; written before the record says that the generation is finished."""
+        """Keeps it until it expires; written before the record says that the generation is finished.
+
+        Raises ValueError for a body over MAX_ANSWER_BYTES.
+        """
         ...
 
     async def get_answer(self, generation_id: str) -> Answer | None:

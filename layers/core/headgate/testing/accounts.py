@@ -1,12 +1,12 @@
 """The accounts table in memory."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from headgate.domain.accounts import Flag, ModelOverride, Project, ProviderSettings
 from headgate.domain.audit import AuditEvent
 from headgate.ports import Begun, Clock
 from headgate.testing.account_keys import MemoryKeys
+from headgate.testing.once import OnceItems
 
 
 class MemoryAccountStore(MemoryKeys):
@@ -18,7 +18,7 @@ class MemoryAccountStore(MemoryKeys):
         self._settings: dict[str, ProviderSettings] = {}
         self._overrides: dict[str, ModelOverride] = {}
         self._flags: dict[str, Flag] = {}
-        self._once: dict[str, Begun] = {}
+        self._once = OnceItems(self._clock)
 
     async def get_project(self, project_id: str) -> Project | None:
         self.check_fault()
@@ -70,15 +70,11 @@ class MemoryAccountStore(MemoryKeys):
 
     async def begin_once(self, name: str, begun: Begun) -> Begun:
         self.check_fault()
-        now = self._clock.now()
-        self._once = {one: kept for one, kept in self._once.items() if kept.expires_at > now}
-        return self._once.setdefault(name, begun)
+        return self._once.begin(name, begun)
 
     async def finish_once(self, name: str, begun: Begun) -> None:
         self.check_fault()
-        kept = self._once.get(name)
-        if kept is not None and kept.seed == begun.seed:
-            self._once[name] = replace(begun)
+        self._once.finish(name, begun)
 
     def _deleted[T](self, things: dict[str, T], name: str, audit: AuditEvent) -> bool:
         if audit.id not in self._events and name not in things:

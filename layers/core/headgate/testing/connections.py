@@ -15,9 +15,10 @@ from headgate.domain.connections import (
     newest_first,
 )
 from headgate.domain.errors import Conflict, NotFound
-from headgate.ports import Clock, ConnectionModels
+from headgate.ports import Begun, Clock, ConnectionModels
 from headgate.testing.audit import MemoryAuditLog
 from headgate.testing.faults import Faulty
+from headgate.testing.once import OnceItems
 
 _LIST_KEPT = timedelta(hours=25)
 
@@ -35,6 +36,7 @@ class MemoryConnectionStore(Faulty):
         self._rows: dict[str, dict[str, Connection]] = {}
         self._defaults: dict[str, str | None] = {}
         self._lists: dict[tuple[str, str, str], ConnectionModels] = {}
+        self._once = OnceItems(self._clock)
 
     async def load(self, user_id: str) -> UserConnections:
         self.check_fault()
@@ -92,6 +94,14 @@ class MemoryConnectionStore(Faulty):
     async def write_list(self, connection: Connection, models: ConnectionModels) -> None:
         self.check_fault()
         self._lists[_list_key(connection)] = models
+
+    async def begin_once(self, name: str, begun: Begun) -> Begun:
+        self.check_fault()
+        return self._once.begin(name, begun)
+
+    async def finish_once(self, name: str, begun: Begun) -> None:
+        self.check_fault()
+        self._once.finish(name, begun)
 
     def _keep(self, connection: Connection) -> None:
         user_id = connection.user_id

@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from headgate.clock import SystemClock
-from headgate.domain.admission import Admission, Claim, Closing, Counter, limit_reached
+from headgate.domain.admission import Admission, Answer, Claim, Closing, Counter, limit_reached
 from headgate.domain.errors import Conflict
 from headgate.domain.generation import GenerationRecord
 from headgate.paging import check_filters, decode_cursor, encode_cursor, position_of, split_position
 from headgate.ports import AlreadyClaimed, Clock
+from headgate.ports.generations import check_size
 from headgate.testing.faults import Faulty
 from headgate.testing.ledger import MemoryLedger
 
@@ -45,6 +46,7 @@ class MemoryGenerationStore(Faulty):
         self._prune_counters_at = 1_000
         self._due: dict[str, None] = {}
         self._claims: dict[str, tuple[Claim, str]] = {}
+        self._answers: dict[str, Answer] = {}
         self._prune_claims_at = 1_000
 
     def __len__(self) -> int:
@@ -140,6 +142,24 @@ class MemoryGenerationStore(Faulty):
             return found, None
         last = found[limit - 1]
         return found[:limit], encode_cursor(scope, position_of(last.created_at, last.id))
+
+    async def find_claim(self, name: str) -> tuple[Claim, str] | None:
+        self.check_fault()
+        taken = self._claims.get(name)
+        return taken if taken is not None and taken[0].expires_at > self._clock.now() else None
+
+    async def put_answer(self, generation_id: str, answer: Answer) -> None:
+        self.check_fault()
+        check_size(answer)
+        now = self._clock.now()
+        while self._answers and next(iter(self._answers.values())).expires_at <= now:
+            del self._answers[next(iter(self._answers))]
+        self._answers[generation_id] = answer
+
+    async def get_answer(self, generation_id: str) -> Answer | None:
+        self.check_fault()
+        answer = self._answers.get(generation_id)
+        return answer if answer is not None and answer.expires_at > self._clock.now() else None
 
     def _check_counters(self, counters: Sequence[Counter]) -> None:
         now = self._clock.now()
