@@ -78,6 +78,7 @@ class FlagManager:
 
     async def set(self, act: Act, name: str, schema: Schema) -> Flag:
         """Creates or replaces. Raises InvalidRequest for what is no schema of a boolean flag."""
+        schema = {part: value for part, value in schema.items() if part != "rules" or value not in ({}, None)}
         await asyncio.to_thread(check_schema, name, schema)
         flag = Flag(name=name, schema=schema, updated_at=act.at, updated_by=act.actor)
         text = orjson.dumps(schema).decode()
@@ -94,6 +95,8 @@ def check_schema(name: str, schema: Schema) -> None:
 
     if len(orjson.dumps(schema)) > _MAX_BYTES:
         raise InvalidRequest.of_field("rules", f"are longer than {_MAX_BYTES} bytes.")
+    if not isinstance(schema.get("rules", {}), dict):
+        raise InvalidRequest.of_field("rules", "must be an object of rules by their names.")
     if schema.get("boolean_type", True) is not True:
         raise InvalidRequest.of_field("boolean_type", "must be true: a flag is on or off.")
     try:
