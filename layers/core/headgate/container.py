@@ -24,6 +24,7 @@ from headgate.ports import (
     RequestSigner,
     SecretStore,
     UsageStore,
+    WebhookStore,
     WireRequest,
 )
 from headgate.settings import Settings
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from headgate.providers.registry import ProviderRegistry
     from headgate.services.authenticate import Authenticator
     from headgate.services.bind import Binder
+    from headgate.services.caller_catalog import CallerCatalog
     from headgate.services.catalog import Catalog
     from headgate.services.chat import ChatService
     from headgate.services.check_connection import ConnectionChecker
@@ -45,13 +47,16 @@ if TYPE_CHECKING:
     from headgate.services.explain import Explainer
     from headgate.services.flags import FlagManager, Flags
     from headgate.services.grant_credits import CreditsOffice
+    from headgate.services.lent_lists import LentLists
     from headgate.services.limit_reads import ReadLimiter
     from headgate.services.list_models import ModelLister
     from headgate.services.manage_connections import ConnectionManager
     from headgate.services.manage_keys import KeyManager
     from headgate.services.manage_projects import ProjectManager
     from headgate.services.manage_settings import SettingsManager
+    from headgate.services.manage_webhooks import WebhookManager
     from headgate.services.oidc import TokenVerifier
+    from headgate.services.override_models import OverrideManager
     from headgate.services.platform_keys import PlatformKeys
     from headgate.services.price_tables import PriceTables
     from headgate.services.reach import ReachService
@@ -62,6 +67,7 @@ if TYPE_CHECKING:
     from headgate.services.show_account import AccountOverview
     from headgate.services.show_providers import ProviderDirectory
     from headgate.services.show_usage import UsageReporter
+    from headgate.services.spare_lists import SpareLists
     from headgate.services.sweep import Sweeper
 
 
@@ -75,6 +81,7 @@ class Adapters:
     generations: GenerationStore
     ledger: Ledger
     vault: KeyVault
+    webhooks: WebhookStore
     secrets: SecretStore
     starter: RefreshStarter
     usage: UsageStore
@@ -152,6 +159,14 @@ class Container:
         return DynamoConnectionStore(
             self.aws, self.settings.connections_table, self.settings.accounts_table, self.clock
         )
+
+    @cached_property
+    def webhook_store(self) -> WebhookStore:
+        if self._adapters is not None:
+            return self._adapters.webhooks
+        from headgate.aws.webhooks import DynamoWebhookStore  # noqa: PLC0415
+
+        return DynamoWebhookStore(self.aws, self.settings.connections_table, self.settings.accounts_table)
 
     @cached_property
     def vault(self) -> KeyVault:
@@ -292,6 +307,12 @@ class Container:
         )
 
     @cached_property
+    def webhooks(self) -> "WebhookManager":
+        from headgate.services.manage_webhooks import WebhookManager  # noqa: PLC0415
+
+        return WebhookManager(store=self.webhook_store, vault=self.vault, addresses=self.guard, log=self.log)
+
+    @cached_property
     def connection_checker(self) -> "ConnectionChecker":
         from headgate.services.check_connection import ConnectionChecker  # noqa: PLC0415
 
@@ -351,7 +372,64 @@ class Container:
             self.log,
             head_check_s=self.settings.head_check_s,
             starter=self.starter if starts and self.settings.function == "models" else None,
+            overrides=self.accounts if self.settings.function in ("models", "generations") else None,
         )
+
+    @cached_property
+    def caller_catalog(self) -> "CallerCatalog":
+        """Only `models` waits for lists of lent keys, and does without a store."""
+        from headgate.services.caller_catalog import CallerCatalog  # noqa: PLC0415
+        from headgate.services.key_lists import ConnectionLists  # noqa: PLC0415
+
+        lists = self.settings.function == "models"
+        starts = self._adapters is not None or bool(self.settings.refresh_function)
+        return CallerCatalog(
+            catalog=self.catalog,
+            connections=ConnectionLists(
+                store=self.connections,
+                reach=self.reach,
+                clock=self.clock,
+                log=self.log,
+                ttl_s=self.settings.list_ttl_s,
+                keep_s=self.settings.head_check_s,
+                starter=self.starter if starts and lists else None,
+            ),
+            flags=self.flags,
+            settings=self.settings,
+            clock=self.clock,
+            log=self.log,
+            lent=self._lent_lists() if lists else None,
+            spare=self._spare_lists() if lists else None,
+        )
+
+    def _lent_lists(self) -> "LentLists":
+        from headgate.services.lent_lists import LentLists  # noqa: PLC0415
+
+        return LentLists(
+            registry=self.registry,
+            base_urls=self.settings.base_url_of,
+            clock=self.clock,
+            log=self.log,
+            ttl_s=self.settings.list_ttl_s,
+        )
+
+    def _spare_lists(self) -> "SpareLists":
+        from headgate.services.spare_lists import SpareLists  # noqa: PLC0415
+
+        return SpareLists(
+            self.settings.default_providers,
+            registry=self.registry,
+            base_urls=self.settings.base_url_of,
+            clock=self.clock,
+            log=self.log,
+            ttl_s=self.settings.list_ttl_s,
+        )
+
+    @cached_property
+    def overrides(self) -> "OverrideManager":
+        from headgate.services.override_models import OverrideManager  # noqa: PLC0415
+
+        return OverrideManager(self.accounts)
 
     @cached_property
     def models(self) -> "ModelLister":
@@ -550,6 +628,7 @@ def memory_adapters(settings: Settings) -> Adapters:
         accounts=accounts,
         connections=memory.MemoryConnectionStore(audit=accounts),
         vault=memory.MemoryVault(),
+        webhooks=memory.MemoryWebhookStore(accounts),
         generations=memory.MemoryGenerationStore(ledger=ledger),
         ledger=ledger,
         secrets=memory.EnvSecretStore(settings.provider_environ),

@@ -16,6 +16,10 @@ GENAI_PRICES_URL = (
 """Where its own client fetches it (2026-11); the older `prices/data.json` has the same shape."""
 
 
+_OTHER_NAMES: Mapping[str, tuple[str, ...]] = {"gemini": ("google",)}
+"""Other names of the same vendor, in variables."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One function's configuration. Names of variables are in `from_environ`; times are seconds.
@@ -71,6 +75,12 @@ class Settings:
     models_dev_url: str = MODELS_DEV_URL
     genai_prices_url: str = GENAI_PRICES_URL
     provider_environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def base_url_of(self, slug: str) -> str | None:
+        """Where the environment puts a provider, for a function that reads no secrets; None says nothing."""
+        names = (slug, *_OTHER_NAMES.get(slug, ()))
+        found = (self.provider_environ.get(f"{name.upper()}_BASE_URL") for name in names)
+        return next((url for url in found if url), None)
 
 
 BUFFERED_BODY_BYTES = 4_500_000

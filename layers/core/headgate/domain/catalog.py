@@ -131,7 +131,8 @@ class SnapshotHead:
 
     version: hash of the content, None while no list was ever read. chunks: how many pieces it is kept in.
     fetched_at: when this content was last confirmed. checked_at: when a refresh was last tried.
-    dropped: entries that could not be read; partial: the list is known to be incomplete.
+    dropped: entries that could not be read; partial: the list is known to be incomplete. base_url: where the
+    operator put this provider; None means at its own address.
     """
 
     provider: str
@@ -147,6 +148,7 @@ class SnapshotHead:
     stale_until: datetime | None = None
     error: str | None = None
     fetch_ms: int | None = None
+    base_url: str | None = None
 
     def is_fresh(self, now: datetime) -> bool:
         return self.fresh_until is not None and now < self.fresh_until

@@ -7,6 +7,7 @@ from fastapi import Request
 if TYPE_CHECKING:
     from headgate.ports import AccountStore, CatalogStore, Clock, GenerationStore, Log
     from headgate.services.authenticate import Authenticator
+    from headgate.services.caller_catalog import CallerCatalog
     from headgate.services.catalog import Catalog
     from headgate.services.chat import ChatService
     from headgate.services.check_connection import ConnectionChecker
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from headgate.services.manage_keys import KeyManager
     from headgate.services.manage_projects import ProjectManager
     from headgate.services.manage_settings import SettingsManager
+    from headgate.services.manage_webhooks import WebhookManager
+    from headgate.services.override_models import OverrideManager
     from headgate.services.show_account import AccountOverview
     from headgate.services.show_providers import ProviderDirectory
     from headgate.services.show_usage import UsageReporter
@@ -42,6 +45,10 @@ class Services(Protocol):
     @property
     def catalog(self) -> "Catalog": ...
     @property
+    def caller_catalog(self) -> "CallerCatalog": ...
+    @property
+    def overrides(self) -> "OverrideManager": ...
+    @property
     def catalog_store(self) -> "CatalogStore": ...
     @property
     def models(self) -> "ModelLister": ...
@@ -53,6 +60,8 @@ class Services(Protocol):
     def generations(self) -> "GenerationStore": ...
     @property
     def connection_manager(self) -> "ConnectionManager": ...
+    @property
+    def webhooks(self) -> "WebhookManager": ...
     @property
     def connection_checker(self) -> "ConnectionChecker": ...
     @property

@@ -42,6 +42,7 @@ class ProviderSpec:
     sends_stream_options: whether `stream_options.include_usage` may be sent to it. list_optional: a 404 says
     that this server has no list, and is no failure. list_ttl_s: how long a list is good where asking for one
     costs something (it wakes a machine): it is then asked for no sooner, and never by a health check.
+    public_list: whether the list is shown to whoever asks, without a key.
     """
 
     slug: str
@@ -63,6 +64,7 @@ class ProviderSpec:
     sends_stream_options: bool = True
     list_optional: bool = False
     list_ttl_s: float | None = None
+    public_list: bool = False
 
     @property
     def key_name(self) -> str:

@@ -169,6 +169,8 @@ class OpenRouter(OpenAICompatible):
             | {Modality.MUSIC, Modality.RERANK}
         ),
         features=("streaming", "tools", "vision", "reasoning", "web_search", "reported_cost"),
+        # "public" in https://openrouter.ai/docs/api-reference/list-available-models (2026-08-22).
+        public_list=True,
     )
     backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(_TRAITS), OpenAIResponses())
     models_query: ClassVar[Mapping[str, str]] = {"output_modalities": "all"}

@@ -227,6 +227,19 @@ class ProviderRegistry:
         provider = self.load(name)
         config = self._placed(provider, config)
         provider.validate_config(config)
+        return self._bound_to(provider, config)
+
+    def bind_public(self, name: str, base_url: str | None = None) -> BoundProvider | None:
+        """The provider without any key, good for its list alone; None where that is not shown to everyone.
+
+        Raises NotFound for an unknown slug, BrokenProvider.
+        """
+        provider = self.load(name)
+        if not provider.spec.public_list:
+            return None
+        return self._bound_to(provider, ProviderConfig(base_url=base_url))
+
+    def _bound_to(self, provider: Provider, config: ProviderConfig) -> BoundProvider:
         return BoundProvider(
             provider,
             config,

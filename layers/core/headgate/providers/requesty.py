@@ -101,6 +101,9 @@ class Requesty(OpenAICompatible):
         base_url="https://router.requesty.ai/v1",
         modalities=frozenset({Modality.TEXT, Modality.IMAGE, Modality.EMBEDDING, Modality.TTS, Modality.STT}),
         features=("streaming", "tools", "vision", "reasoning", "regions"),
+        # `GET /v1/models` asks for no key, so its own client checks keys elsewhere:
+        # https://github.com/requestyai/cli internal/client/auth.go (2026-08).
+        public_list=True,
     )
     backs: ClassVar[tuple[BackDialect, ...]] = (OpenAIChat(_TRAITS), OpenAIResponses())
 

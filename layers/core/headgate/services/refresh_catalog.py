@@ -18,7 +18,7 @@ from headgate.domain.catalog import (
 from headgate.domain.errors import GatewayFault, HeadgateError, ProviderFailed
 from headgate.domain.ids import new_id
 from headgate.ports import CatalogStore, Clock, Log
-from headgate.providers.bound import ModelListing
+from headgate.providers.bound import BoundProvider, ModelListing
 from headgate.providers.registry import ProviderRegistry
 from headgate.services.join_prices import PriceBook
 from headgate.services.platform_keys import PlatformKeys
@@ -126,7 +126,7 @@ class CatalogRefresher:
             fault = GatewayFault(f"The provider's own code failed: {type(error).__name__}.")
             return await self._failed(slug, head, fault)
         fetch_ms = round((self._clock.monotonic() - started_s) * 1000)
-        return await self._store_list(slug, head, listing, models, fetch_ms)
+        return await self._store_list(head, listing, models, self._head(bound, listing, models, fetch_ms))
 
     def _accept(self, listing: ModelListing, head: SnapshotHead | None) -> tuple[ModelInfo, ...]:
         """An empty list where there was a full one is taken for a failure: the last good list is kept."""
@@ -136,35 +136,40 @@ class CatalogRefresher:
         reason = listing.dropped[0] if listing.dropped else "the list came back empty"
         raise ProviderFailed(f"No usable model in the list: {reason}", code="provider_protocol")
 
-    async def _store_list(
-        self,
-        slug: str,
-        head: SnapshotHead | None,
-        listing: ModelListing,
-        models: tuple[ModelInfo, ...],
-        fetch_ms: int,
-    ) -> RefreshOutcome:
-        now = self._clock.now()
-        version = snapshot_version(models)
-        fresh = SnapshotHead(
-            provider=slug,
-            version=version,
+    def _head(
+        self, bound: BoundProvider, listing: ModelListing, models: tuple[ModelInfo, ...], fetch_ms: int
+    ) -> SnapshotHead:
+        now, fresh_for = self._clock.now(), self._fresh_for(bound.slug)
+        return SnapshotHead(
+            provider=bound.slug,
+            version=snapshot_version(models),
             model_count=len(models),
-            chunks=head.chunks if head is not None else 0,
             dropped=len(listing.dropped),
             partial=listing.partial,
             warnings=tuple(listing.dropped[:20]),
             fetched_at=now,
             checked_at=now,
-            fresh_until=now + self._fresh_for(slug),
-            stale_until=now + max(timedelta(seconds=self._settings.stale_ttl_s), self._fresh_for(slug)),
+            fresh_until=now + fresh_for,
+            stale_until=now + max(timedelta(seconds=self._settings.stale_ttl_s), fresh_for),
             fetch_ms=fetch_ms,
+            base_url=bound.config.base_url,
         )
+
+    async def _store_list(
+        self,
+        head: SnapshotHead | None,
+        listing: ModelListing,
+        models: tuple[ModelInfo, ...],
+        fresh: SnapshotHead,
+    ) -> RefreshOutcome:
+        """`head` is what is stored, `fresh` what takes its place."""
+        slug = fresh.provider
+        fresh = replace(fresh, chunks=head.chunks if head is not None else 0)
         outcome = RefreshOutcome(
             provider=slug, outcome="unchanged", model_count=len(models), dropped=len(listing.dropped)
         )
         before = await self._models_before(head)
-        if head is not None and head.version == version and before is not None:
+        if head is not None and head.version == fresh.version and before is not None:
             await self._store.write_head(fresh)
             return outcome
         if not await self._store.write_snapshot(
