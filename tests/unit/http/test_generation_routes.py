@@ -135,7 +135,7 @@ async def test_a_generation_carries_everything_the_contract_names() -> None:
             "estimated": False,
         },
         "cost": {
-            "estimated": None,
+            "estimated": {"amount": "0.081924", "currency": "USD"},
             "charged": {"amount": "0.003", "currency": "USD"},
             "provider_cost": {"amount": "0.0029", "currency": "USD"},
         },

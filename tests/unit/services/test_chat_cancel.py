@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from headgate.domain.admission import Closing
 from headgate.domain.generation import GenerationRecord
 from headgate.domain.money import nanousd
 from headgate.testing.memory import Answer, MemoryGenerationStore
@@ -80,10 +81,10 @@ class SlowStore(MemoryGenerationStore):
         super().__init__()
         self.finishing, self.go = asyncio.Event(), asyncio.Event()
 
-    async def finish(self, record: GenerationRecord) -> None:
+    async def finish(self, record: GenerationRecord, closing: Closing = Closing()) -> None:
         self.finishing.set()
         await self.go.wait()
-        await super().finish(record)
+        await super().finish(record, closing)
 
 
 async def test_a_client_that_leaves_while_the_outcome_is_written_does_not_undo_it() -> None:

@@ -1,16 +1,23 @@
 """Chat completions: what their runs share, and who can serve them."""
 
+from collections.abc import Sequence
+
 from headgate.domain.callers import Caller
+from headgate.domain.credentials import Credential
 from headgate.domain.errors import InvalidRequest
 from headgate.ports import Clock, GenerationStore, Log
 from headgate.providers.registry import ProviderRegistry, canonical_slug
+from headgate.services.bind import Binder
 from headgate.services.catalog import Catalog, CatalogView
-from headgate.services.chat_naming import named_model, not_configured
+from headgate.services.charge import tariff_of
+from headgate.services.chat_naming import Market, modality_of, not_configured, picked, provider_wanted
 from headgate.services.chat_records import ChatAsk
 from headgate.services.chat_run import ChatRun, StageTimer
 from headgate.services.circuits import Circuits
 from headgate.services.platform_keys import PlatformKeys
-from headgate.services.route import Candidate, Considered, Routing, consider, kept
+from headgate.services.reach import Reach, ReachService
+from headgate.services.route import Candidate, Considered, Pick, Routing, consider, kept, listed
+from headgate.services.settle import PAUSES_S
 from headgate.settings import Settings
 
 __all__ = ["ChatRun", "ChatService", "StageTimer"]
@@ -25,6 +32,8 @@ class ChatService:
         catalog: Catalog,
         registry: ProviderRegistry,
         platform: PlatformKeys,
+        binder: Binder,
+        reach: ReachService,
         generations: GenerationStore,
         circuits: Circuits,
         clock: Clock,
@@ -34,45 +43,88 @@ class ChatService:
         self.catalog = catalog
         self.registry = registry
         self.platform = platform
+        self.binder = binder
+        self.reach = reach
         self.generations = generations
         self.circuits = circuits
         self.clock = clock
         self.log = log
         self.settings = settings
+        self.tariff = tariff_of(settings)
+        self.settle_pauses_s: Sequence[float] = PAUSES_S
 
     def run(self, caller: Caller, ask: ChatAsk, timer: StageTimer | None = None) -> ChatRun:
         """A run which has not begun: call `prepare`, then `answer`, or `open` and iterate."""
         return ChatRun(self, caller, ask, timer)
 
-    async def candidates(self, ask: ChatAsk) -> list[Candidate]:
-        """Who can serve this, in order. Raises NotFound or NoRoute."""
-        return kept(await self.considered(ask), ask.model)
+    async def candidates(self, caller: Caller, ask: ChatAsk) -> list[Candidate]:
+        """Who can serve this, in order. Raises as `considered`, and NoRoute."""
+        return kept(await self.considered(caller, ask), ask.model)
 
-    async def considered(self, ask: ChatAsk) -> list[Considered]:
-        """Every candidate with its verdict, those that are kept first. Raises NotFound or NoRoute."""
+    async def considered(self, caller: Caller, ask: ChatAsk) -> list[Considered]:
+        """Every candidate with its verdict, those that are kept first.
+
+        Raises NotFound for an unknown model, NoRoute where nothing can be called, and what `ReachService.of`
+        raises.
+        """
         view = await self.catalog.view()
         if ask.provider is not None and self._slug_of(ask.provider) is None:
             raise InvalidRequest.of_field("provider", "is no provider this gateway knows.")
-        model = named_model(ask, view, self.settings, self.clock.now())
-        usable = set(view.heads)
-        for name in model.split(","):
-            slug = self._slug_of(name.strip().partition("/")[0])
-            if slug is not None and slug not in usable and await self.platform.config(slug) is not None:
-                usable.add(slug)
-        if ask.provider is not None:
-            usable &= {canonical_slug(ask.provider)}
-            if not usable:
-                raise not_configured(ask.provider, model)
-        return consider(self._routing(view, usable), model, ask.wish)
+        modality = modality_of(ask)
+        reach = await self.reach.of(
+            caller,
+            modality=modality.value,
+            project_id=ask.project_id,
+            connection_id=ask.connection_id,
+            lent=ask.lent,
+        )
+        market = Market(
+            view=view,
+            settings=self.settings,
+            now=self.clock.now(),
+            slug_of=self._slug_of,
+            modality=modality,
+        )
+        picks = picked(ask, reach, market)
+        routing = await self._routing(view, reach, picks, within=provider_wanted(ask, reach))
+        return consider(routing, picks, ask.wish)
 
     def _slug_of(self, name: str) -> str | None:
         return canonical_slug(name) if self.registry.has(name) else None
 
-    def _routing(self, view: CatalogView, usable: set[str]) -> Routing:
+    async def _platform(self, view: CatalogView, picks: list[Pick]) -> set[str]:
+        """Providers that the platform has: those in the catalogue, and those named that may not be in it."""
+        slugs = set(view.heads)
+        for pick in picks:
+            slug = self._slug_of(pick.name.partition("/")[0])
+            if slug is not None and slug not in slugs and await self.platform.config(slug) is not None:
+                slugs.add(slug)
+        return slugs
+
+    async def _routing(
+        self, view: CatalogView, reach: Reach, picks: list[Pick], *, within: str | None
+    ) -> Routing:
+        """Raises NoRoute where nobody has a key for the one provider that is wanted."""
+        platform = await self._platform(view, picks)
+        usable = platform | reach.slugs
+        if within is not None:
+            usable &= {within}
+            if not usable:
+                raise not_configured(within, ",".join(pick.name for pick in picks))
+        unlisted = self.settings.allow_unlisted_models
+
+        def credentials(slug: str, native_id: str) -> tuple[Credential, ...]:
+            there = listed(view, slug, native_id) is not None
+            paid = slug in platform and (there or unlisted)
+            return reach.credentials(slug, native_id, platform=paid, listed=there)
+
         return Routing(
             view=view,
             now=self.clock.now(),
             is_usable=usable.__contains__,
             canonical_slug=self._slug_of,
-            allow_unlisted=self.settings.allow_unlisted_models,
+            allow_unlisted=unlisted,
+            credentials=credentials,
+            words=reach.words,
+            prefers=reach.preferred,
         )

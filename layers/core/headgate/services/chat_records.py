@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from typing import Any
 
-from headgate.domain.admission import Claim, Counter
+from headgate.domain.admission import Claim
 from headgate.domain.callers import Caller
 from headgate.domain.errors import AccessDenied, HeadgateError
-from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage, cost_of
-from headgate.domain.money import nanousd, usd
+from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
+from headgate.domain.money import nanousd
 from headgate.domain.secret import Secret
 from headgate.providers.base import ChatOutcome, Operation
 from headgate.providers.dialects.base import OPENAI_CHAT
@@ -18,6 +17,9 @@ from headgate.providers.registry import canonical_slug
 from headgate.services.route import Candidate, Wish
 
 RECORD_DAYS = 30
+GRACE = timedelta(minutes=2)
+"""Beyond the time that a generation may take: its outcome is still being written, or clocks differ."""
+
 _LONG_TEXT = 2_000_000
 
 
@@ -51,8 +53,10 @@ class ChatAsk:
     request_id: str | None = None
 
 
-def running_record(generation_id: str, caller: Caller, ask: ChatAsk, now: datetime) -> GenerationRecord:
-    """Written before any provider is called."""
+def running_record(
+    generation_id: str, caller: Caller, ask: ChatAsk, *, now: datetime, allowed_s: float
+) -> GenerationRecord:
+    """Written before any provider is called. allowed_s: how long it may take; then others may end it."""
     return GenerationRecord(
         id=generation_id,
         owner=caller.user_id,
@@ -65,6 +69,8 @@ def running_record(generation_id: str, caller: Caller, ask: ChatAsk, now: dateti
         project_id=ask.project_id or caller.project_id,
         metadata=ask.metadata,
         expires_at=now + timedelta(days=RECORD_DAYS),
+        request_id=ask.request_id,
+        due_at=now + timedelta(seconds=allowed_s) + GRACE,
     )
 
 
@@ -74,12 +80,14 @@ def finished_record(
     *,
     at: datetime,
     served: Candidate | None,
+    asked: Candidate | None,
     outcome: ChatOutcome | None,
+    charged_nanousd: int | None,
     attempts: Sequence[Attempt],
     error: HeadgateError | None,
     keep_output: bool,
 ) -> GenerationRecord:
-    """The same record with its outcome."""
+    """The same record with its outcome. asked: who was called last, whatever became of it."""
     usage = outcome.usage if outcome is not None else None
     reported = None if usage is None or usage.cost_usd is None else nanousd(usage.cost_usd)
     return replace(
@@ -90,10 +98,14 @@ def finished_record(
         provider=served.provider if served is not None else (attempts[-1].provider if attempts else None),
         output=_output(outcome) if keep_output and outcome is not None else None,
         usage=usage,
-        cost_charged_nanousd=_charged_nanousd(status, served, outcome),
+        cost_charged_nanousd=charged_nanousd,
         cost_provider_nanousd=reported,
         attempts=tuple(attempts),
-        error=None if error is None else _error_json(error),
+        error=None if error is None else error_json(error),
+        connection_id=None if asked is None else asked.credential.connection_id,
+        paid_by="platform" if asked is None else asked.credential.paid_by,
+        raised=(),
+        due_at=None,
     )
 
 
@@ -149,26 +161,6 @@ def _names_of(candidate: Candidate) -> set[str]:
     return names
 
 
-def price_usd(usage: Usage, served: Candidate) -> Decimal | None:
-    """Dollars by the catalogue's price, else what the provider says it cost, else None: unknown."""
-    pricing = served.info.pricing if served.info is not None else None
-    cost = cost_of(usage, pricing)
-    return usage.cost_usd if cost is None else usd(cost)
-
-
-def _charged_nanousd(
-    status: GenerationStatus, served: Candidate | None, outcome: ChatOutcome | None
-) -> int | None:
-    """Nothing for a failure; for what was produced its price, None where that is unknown."""
-    if status is GenerationStatus.FAILED or served is None or outcome is None:
-        return 0
-    if outcome.usage is not None:
-        price = price_usd(outcome.usage, served)
-        return None if price is None else nanousd(price)
-    produced = status is GenerationStatus.SUCCEEDED or bool(outcome.text or outcome.tool_calls)
-    return None if produced else 0
-
-
 def with_usage(outcome: ChatOutcome, body: Mapping[str, Any]) -> ChatOutcome:
     """The outcome of an answer that was left early, with its usage estimated where none had come yet."""
     produced = len(outcome.text) + sum(len(str(call)) for call in outcome.tool_calls)
@@ -196,18 +188,6 @@ def _weight(value: Any) -> float:
     return 1.0 if isinstance(value, int | float) else 0.0
 
 
-def request_counter(caller: Caller, now: datetime) -> Counter | None:
-    """The caller's counter for this minute, where its key has such a limit."""
-    limit = caller.limits.requests_per_minute
-    if limit is None:
-        return None
-    minute = int(now.timestamp() // 60)
-    ends_at = datetime.fromtimestamp((minute + 1) * 60, UTC)
-    return Counter(
-        name=f"{caller.key_id}#{minute}", measure="requests", amount=1, limit=limit, expires_at=ends_at
-    )
-
-
 def _output(outcome: ChatOutcome) -> dict[str, Any]:
     output: dict[str, Any] = {"text": outcome.text, "finish_reason": outcome.finish_reason}
     if outcome.tool_calls:
@@ -215,7 +195,8 @@ def _output(outcome: ChatOutcome) -> dict[str, Any]:
     return output
 
 
-def _error_json(error: HeadgateError) -> dict[str, Any]:
+def error_json(error: HeadgateError) -> dict[str, Any]:
+    """As a record keeps it."""
     return {
         "code": error.code,
         "detail": error.detail,

@@ -6,28 +6,33 @@ anywhere in between leaves a `running` record behind, never nothing.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from headgate.domain.admission import Admission, Counter
+from headgate.domain.admission import Closing
 from headgate.domain.callers import Caller
-from headgate.domain.errors import GatewayFault, HeadgateError, ProviderFailed
+from headgate.domain.connections import Connection
+from headgate.domain.credentials import PLATFORM
+from headgate.domain.errors import GatewayFault, HeadgateError, LimitReached, ProviderFailed
 from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
 from headgate.domain.ids import new_id
 from headgate.providers.base import ChatAnswer, ChatCall, ChatOutcome, StreamEvent
 from headgate.providers.bound import BoundProvider
+from headgate.services.bind import attention_of, blamed
+from headgate.services.charge import admit, charge_usd, charged_nanousd, closing_of, counters_of, free_of
+from headgate.services.chat_naming import circuit_of
 from headgate.services.chat_records import (
     ChatAsk,
     estimated_tokens,
     finished_record,
-    price_usd,
-    request_counter,
     running_record,
     with_usage,
     within_key,
 )
 from headgate.services.chat_source import Source
 from headgate.services.route import Candidate
+from headgate.services.settle import settle
 from headgate.services.suggest import not_found
 
 if TYPE_CHECKING:
@@ -50,11 +55,14 @@ class ChatRun:
         limit_s = min(
             ask.deadline_s or service.settings.request_timeout_s, service.settings.request_timeout_s
         )
+        self._allowed_s = limit_s
         self._deadline_s = self._started_s + limit_s
         self._candidates: list[Candidate] = []
         self._record: GenerationRecord | None = None
         self._source: Source | None = None
         self._settled = False
+        self._asked: Candidate | None = None
+        self._marks: dict[str, tuple[Connection, str | None]] = {}
         self.id = new_id("gen")
         self.served: Candidate | None = None
         self.call: ChatCall | None = None
@@ -84,23 +92,43 @@ class ChatRun:
         """Finds candidates and writes the record, if any. Raises before anything is called or charged."""
         service, clock = self._service, self._service.clock
         started_s = clock.monotonic()
-        self._candidates = within_key(self._caller, await service.candidates(self._ask), self._ask.model)
+        found = within_key(self._caller, await service.candidates(self._caller, self._ask), self._ask.model)
         routed_s = clock.monotonic()
         self._timer("route", routed_s - started_s)
-        await self._begin(request_counter(self._caller, clock.now()))
+        await self._begin(found)
         self._timer("record", clock.monotonic() - routed_s)
 
-    async def _begin(self, requests: Counter | None) -> None:
-        """Counting tokens generates nothing and costs nothing: it only counts as a request."""
+    async def _begin(self, candidates: list[Candidate]) -> None:
+        """Counting tokens generates nothing and costs nothing: it only counts as a request.
+
+        Who lacks the credits for the dearest candidate may still be served by those that cost nothing.
+        """
         service = self._service
         if self._ask.operation == "count_tokens":
-            if requests is not None:
-                await service.generations.count([requests])
-            return
-        record = running_record(self.id, self._caller, self._ask, service.clock.now())
-        counters = () if requests is None else (requests,)
-        await service.generations.begin(record, Admission(counters=counters))
-        self._record = record
+            self._candidates = candidates
+            return await service.generations.count(counters_of(self._caller, service.clock.now()))
+        try:
+            await self._admit(candidates)
+        except LimitReached as refused:
+            free = free_of(candidates, self._ask, service.tariff)
+            if refused.code != "insufficient_credits" or not free:
+                raise
+            await self._admit(free)
+
+    async def _admit(self, candidates: list[Candidate]) -> None:
+        service, now = self._service, self._service.clock.now()
+        admitted = admit(
+            self._caller, self._ask, candidates, generation_id=self.id, now=now, tariff=service.tariff
+        )
+        record = running_record(self.id, self._caller, self._ask, now=now, allowed_s=self._allowed_s)
+        record = replace(
+            record,
+            cost_estimated_nanousd=admitted.estimated_nanousd,
+            held_nanousd=admitted.held_nanousd,
+            raised=admitted.raised,
+        )
+        await service.generations.begin(record, admitted.admission)
+        self._record, self._candidates = record, candidates
 
     # -- whole ----------------------------------------------------------------------------------------------
 
@@ -131,15 +159,15 @@ class ChatRun:
             call,
             self._price(candidate),
             deadline_s=self._left_s(),
-            on_attempt=self.attempts.append,
+            on_attempt=self._note_attempt,
             retry=not self._candidates,
         )
-        self._service.circuits.succeeded(self._circuit(candidate))
+        self._worked(candidate)
         return answer
 
     async def _count_tokens(self, bound: BoundProvider, call: ChatCall) -> ChatAnswer:
         """`{"input_tokens": n}`; estimated, and said to be, where the provider can't count."""
-        count = await bound.count_tokens(call, deadline_s=self._left_s(), on_attempt=self.attempts.append)
+        count = await bound.count_tokens(call, deadline_s=self._left_s(), on_attempt=self._note_attempt)
         self.estimated = count is None
         if count is None:
             count = estimated_tokens(call.body)
@@ -183,7 +211,7 @@ class ChatRun:
             content = produced
             if source.ended:
                 await source.finish()
-                self._service.circuits.succeeded(self._circuit(source.candidate))
+                self._worked(source.candidate)
                 await self._settle(GenerationStatus.SUCCEEDED, outcome=source.outcome)
                 self._source = None
             if held and (content or source.ended):
@@ -192,7 +220,7 @@ class ChatRun:
 
     async def _take_over(self, broken: Source, error: HeadgateError, *, sent: bool) -> HeadgateError | None:
         """Lets the next candidate go on, if one may; else settles, and returns the error to raise."""
-        self._service.circuits.failed(self._circuit(broken.candidate), error)
+        error = self._failed(broken.candidate, error)
         await broken.close()
         if not sent and error.failover and self._candidates:
             try:
@@ -217,7 +245,7 @@ class ChatRun:
             self._call(candidate),
             self._price(candidate),
             deadline_s=self._left_s(),
-            on_attempt=self.attempts.append,
+            on_attempt=self._note_attempt,
             retry=not self._candidates,
         )
         source = Source(stream, candidate)
@@ -225,6 +253,11 @@ class ChatRun:
         return source
 
     # -- shared ---------------------------------------------------------------------------------------------
+
+    def _note_attempt(self, attempt: Attempt) -> None:
+        """With whose key it was made, which providers don't tell apart."""
+        credential = self._asked.credential if self._asked is not None else PLATFORM
+        self.attempts.append(replace(attempt, key=credential.connection_id or credential.paid_by))
 
     async def _first_of[T](self, call: Callable[[BoundProvider, Candidate], Awaitable[T]]) -> T:
         """What the first candidate that succeeds gives; candidates tried are used up."""
@@ -237,13 +270,12 @@ class ChatRun:
     async def _try_each[T](self, call: Callable[[BoundProvider, Candidate], Awaitable[T]]) -> T:
         last: HeadgateError | None = None
         while self._candidates:
-            candidate = self._next_candidate()
+            candidate = self._asked = self._next_candidate()
             try:
                 bound = await self._bind(candidate)
                 result = await call(bound, candidate)
             except Exception as raised:  # noqa: BLE001 - a provider's own code may raise anything
-                error = self._as_error(raised, candidate)
-                self._service.circuits.failed(self._circuit(candidate), error)
+                error = self._failed(candidate, self._as_error(raised, candidate))
                 last = error
                 if not error.failover or self._service.clock.monotonic() >= self._deadline_s:
                     raise error from None
@@ -256,15 +288,24 @@ class ChatRun:
         """The first whose circuit lets a call through; where none does, the first: better a try than none."""
         circuits = self._service.circuits
         for candidate in self._candidates:
-            if circuits.allows(self._circuit(candidate)):
+            if circuits.allows(circuit_of(candidate, self._ask)):
                 self._candidates.remove(candidate)
                 return candidate
         return self._candidates.pop(0)
 
-    def _circuit(self, candidate: Candidate) -> str:
-        """One per provider, modality and key: embeddings may work while chats fail, one key while another."""
-        modality = "embedding" if self._ask.operation == "embeddings" else "text"
-        return f"{candidate.provider}/{modality}/platform"
+    def _worked(self, candidate: Candidate) -> None:
+        self._service.circuits.succeeded(circuit_of(candidate, self._ask))
+        connection = candidate.credential.connection
+        if connection is not None and connection.needs_attention is not None:
+            self._marks[connection.id] = (connection, None)
+
+    def _failed(self, candidate: Candidate, error: HeadgateError) -> HeadgateError:
+        """The error as it is told: whose key it was, if it was refused."""
+        self._service.circuits.failed(circuit_of(candidate, self._ask), error)
+        connection, reason = candidate.credential.connection, attention_of(error)
+        if connection is not None and reason is not None:
+            self._marks[connection.id] = (connection, reason)
+        return blamed(error, candidate.credential)
 
     def _as_error(self, raised: Exception, candidate: Candidate) -> HeadgateError:
         """A crash in a provider's own code is the gateway's fault, and settled like any other error."""
@@ -283,7 +324,7 @@ class ChatRun:
         return helpful
 
     async def _bind(self, candidate: Candidate) -> BoundProvider:
-        return await self._service.registry.get(candidate.provider)
+        return await self._service.binder.bind(candidate.provider, candidate.credential)
 
     def _call(self, candidate: Candidate) -> ChatCall:
         self.call = ChatCall(
@@ -298,7 +339,7 @@ class ChatRun:
         return self.call
 
     def _price(self, candidate: Candidate) -> Callable[[Usage], Decimal | None]:
-        return lambda usage: price_usd(usage, candidate)
+        return lambda usage: charge_usd(usage, candidate, self._service.tariff)
 
     def _left_s(self) -> float:
         return max(0.0, self._deadline_s - self._service.clock.monotonic())
@@ -312,42 +353,37 @@ class ChatRun:
     ) -> None:
         """Writes the outcome, once. If the store can't be written the record stays `running`, and says so."""
         if self._settled or self._record is None:
+            await self._mark_connections()
             return
         self._settled = True
+        service, begun, now = self._service, self._record, self._service.clock.now()
         self._record = finished_record(
-            self._record,
+            begun,
             status,
-            at=self._service.clock.now(),
+            at=now,
             served=self.served,
+            asked=self._asked,
             outcome=outcome,
+            charged_nanousd=charged_nanousd(status, self.served, outcome, service.tariff),
             attempts=self.attempts,
             error=error,
             keep_output=self._ask.keep_output,
         )
-        write = asyncio.create_task(self._write(self._record))
+        closing = closing_of(begun, self._record, now)
+        write = asyncio.create_task(self._close(self._record, closing))
         try:
             await asyncio.shield(write)
         except asyncio.CancelledError:
             await write  # the client may leave at any moment; what was decided is written all the same
             raise
 
-    async def _write(self, record: GenerationRecord) -> None:
-        try:
-            await self._service.generations.finish(record)
-        except HeadgateError as fault:
-            self._service.log.error("generation.unsettled", generation_id=record.id, code=fault.code)
-        self._log_outcome(record)
+    async def _close(self, record: GenerationRecord, closing: Closing) -> None:
+        service = self._service
+        await settle(service.generations, service.log, record, closing, pauses_s=service.settle_pauses_s)
+        await self._mark_connections()
 
-    def _log_outcome(self, record: GenerationRecord) -> None:
-        usage = record.usage or Usage()
-        self._service.log.info(
-            "generation.finished",
-            generation_id=record.id,
-            status=record.status.value,
-            provider=record.provider,
-            model=record.model,
-            attempts=len(record.attempts),
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            code=record.error["code"] if record.error is not None else None,
-        )
+    async def _mark_connections(self) -> None:
+        """Last, since a request's outcome does not hang on it."""
+        while self._marks:
+            _, (connection, reason) = self._marks.popitem()
+            await self._service.reach.note_attention(connection, reason)
