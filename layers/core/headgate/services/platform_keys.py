@@ -1,6 +1,7 @@
 """How the platform itself reaches each provider: its keys, and which providers it has."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from headgate.domain.secret import Secret
 from headgate.ports import Clock, SecretStore
@@ -31,13 +32,17 @@ class PlatformKeys:
         self._known_slugs = known_slugs
         self._needs_key = needs_key
         self._by_role = by_role
-        self._cache: dict[str, tuple[float, ProviderConfig | None]] = {}
+        self._cache: dict[str, tuple[float, ProviderConfig | None, ProviderConfig]] = {}
 
     async def config(self, slug: str) -> ProviderConfig | None:
         """The platform's configuration of a provider; None when it has none."""
         if slug == "mock":
             return ProviderConfig() if await self._mock_is_on() else None
         return await self._stored(slug)
+
+    async def place(self, slug: str) -> ProviderConfig:
+        """Where the platform has a provider, without its key: what a key of someone else's is used with."""
+        return (await self._read(slug))[1]
 
     async def configured(self) -> list[str]:
         """Slugs of the providers that the platform has, sorted."""
@@ -58,24 +63,32 @@ class PlatformKeys:
         return self._settings.mock == "on" or (self._settings.mock == "auto" and not others)
 
     async def _stored(self, slug: str) -> ProviderConfig | None:
+        return (await self._read(slug))[0]
+
+    async def _read(self, slug: str) -> tuple[ProviderConfig | None, ProviderConfig]:
         now_s = self._clock.monotonic()
         cached = self._cache.get(slug)
-        if cached is not None and now_s < cached[0]:
-            return cached[1]
-        config = self._config_of(slug, await self._secrets.get(slug))
-        self._cache[slug] = (now_s + self._settings.secret_cache_s, config)
-        return config
+        if cached is None or now_s >= cached[0]:
+            secret = await self._secrets.get(slug) or {}
+            place = self._place_of(secret)
+            cached = (now_s + self._settings.secret_cache_s, self._config_of(slug, secret, place), place)
+            self._cache[slug] = cached
+        return cached[1], cached[2]
 
-    def _config_of(self, slug: str, secret: Mapping[str, Secret] | None) -> ProviderConfig | None:
-        secret = secret or {}
-        key, base_url = secret.get("api_key"), secret.get("base_url")
-        signs = slug in self._settings.by_role and self._by_role(slug)
-        if key is None and not signs and (base_url is None or self._needs_key(slug)):
-            return None
+    def _place_of(self, secret: Mapping[str, Secret]) -> ProviderConfig:
+        base_url = secret.get("base_url")
         return ProviderConfig(
-            api_key=key,
             base_url=None if base_url is None else base_url.reveal(),
             timeout_s=self._settings.request_timeout_s,
             first_byte_timeout_s=self._settings.first_byte_timeout_s,
             idle_timeout_s=self._settings.idle_timeout_s,
         )
+
+    def _config_of(
+        self, slug: str, secret: Mapping[str, Secret], place: ProviderConfig
+    ) -> ProviderConfig | None:
+        key = secret.get("api_key")
+        signs = slug in self._settings.by_role and self._by_role(slug)
+        if key is None and not signs and (place.base_url is None or self._needs_key(slug)):
+            return None
+        return replace(place, api_key=key)
