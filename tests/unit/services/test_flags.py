@@ -128,7 +128,7 @@ CONDITION = BETA["rules"]["only bob"]["conditions"][0]  # type: ignore[index]
 @pytest.mark.parametrize(
     ("schema", "field"),
     [
-        ({}, "rules"),
+        ({}, "default"),
         ({"default": "yes"}, "default"),
         ({"default": 1}, "default"),
         ({"rules": {}}, "default"),

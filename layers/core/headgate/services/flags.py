@@ -95,6 +95,8 @@ def check_schema(name: str, schema: Schema) -> None:
 
     if len(orjson.dumps(schema)) > _MAX_BYTES:
         raise InvalidRequest.of_field("rules", f"are longer than {_MAX_BYTES} bytes.")
+    if not isinstance(schema.get("default"), bool):
+        raise InvalidRequest.of_field("default", "must be true or false.")
     if not isinstance(schema.get("rules", {}), dict):
         raise InvalidRequest.of_field("rules", "must be an object of rules by their names.")
     if schema.get("boolean_type", True) is not True:
@@ -105,7 +107,7 @@ def check_schema(name: str, schema: Schema) -> None:
         reason = (
             str(exc)[:300] if isinstance(exc, SchemaValidationError) else "can't be read as rules of a flag."
         )
-        raise InvalidRequest.of_field("default" if "'default'" in reason else "rules", reason) from exc
+        raise InvalidRequest.of_field("rules", reason) from exc
 
 
 def evaluate(name: str, schema: Schema, context: dict[str, Any], default: bool) -> bool:
