@@ -9,8 +9,8 @@ from headgate.domain.catalog import ModelInfo, ProviderStatus
 from headgate.domain.generation import Usage, cost_of
 from headgate.services.catalog import Catalog
 from headgate.services.chat import ChatService
+from headgate.services.chat_naming import circuit_of
 from headgate.services.chat_records import ChatAsk, denied_name, estimated_tokens, may_use
-from headgate.services.circuits import circuit_name
 from headgate.services.route import Candidate, Considered
 
 _USUAL_OUTPUT_TOKENS = 1_000
@@ -44,7 +44,7 @@ class Explainer:
 
         Raises NotFound when nothing has that name.
         """
-        considered = _within_key(caller, await self._chat.considered(ask), ask.model)
+        considered = _within_key(caller, await self._chat.considered(caller, ask), ask.model)
         considered = [self._left_alone(each, ask) for each in considered]
         considered.sort(key=lambda each: (not each.kept, _LEFT_ALONE in each.reasons))
         view = await self._catalog.view()
@@ -65,8 +65,7 @@ class Explainer:
 
     def _left_alone(self, each: Considered, ask: ChatAsk) -> Considered:
         """As this process knows it: another may have fared better with that provider."""
-        modality = "embedding" if ask.operation == "embeddings" else "text"
-        name = circuit_name(each.candidate.provider, modality=modality)
+        name = circuit_of(each.candidate, ask)
         if not each.kept or self._chat.circuits.would_allow(name):
             return each
         return replace(each, reasons=(*each.reasons, _LEFT_ALONE))
