@@ -85,6 +85,7 @@ def _services(url: str) -> Container:
         accounts=memory.MemoryAccountStore(),
         connections=memory.MemoryConnectionStore(),
         vault=memory.MemoryVault(),
+        webhooks=memory.MemoryWebhookStore(),
         generations=memory.MemoryGenerationStore(),
         ledger=memory.MemoryLedger(),
         secrets=memory.EnvSecretStore(keys | addresses),

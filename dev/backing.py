@@ -123,6 +123,7 @@ class MemoryBacking:
             accounts=accounts,
             connections=memory.MemoryConnectionStore(audit=accounts),
             vault=memory.MemoryVault(),
+            webhooks=memory.MemoryWebhookStore(accounts),
             generations=memory.MemoryGenerationStore(ledger=ledger, on_finish=self._note),
             ledger=ledger,
             secrets=memory.EnvSecretStore(provider_environ),

@@ -1,4 +1,4 @@
-"""Users' own connections over HTTP. May seal their keys, and open none."""
+"""Users' own connections and webhooks over HTTP. May seal their keys and secrets, and open none."""
 
 from headgate.bootstrap import HttpFunction
 from headgate.http.routes import connections

@@ -22,6 +22,7 @@ from headgate.testing.memory import (
     MemorySecretStore,
     MemoryUsageStore,
     MemoryVault,
+    MemoryWebhookStore,
     ScriptedTransport,
 )
 from tests.support.models import snapshot
@@ -66,6 +67,7 @@ class Bench:
         self.account_calls = Counted(self.accounts)
         self.connections = MemoryConnectionStore(self.clock, self.accounts)
         self.vault = MemoryVault()
+        self.webhooks = MemoryWebhookStore(self.accounts)
         self.ledger = MemoryLedger(self.accounts)
         self.generations = MemoryGenerationStore(self.clock, ledger=self.ledger)
         self.generation_calls = Counted(self.generations)
@@ -83,6 +85,7 @@ class Bench:
             accounts=cast("MemoryAccountStore", self.account_calls),
             connections=self.connections,
             vault=self.vault,
+            webhooks=self.webhooks,
             generations=cast("GenerationStore", self.generation_calls),
             ledger=self.ledger,
             secrets=self.secrets,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from headgate.domain.webhooks import EVENTS, GROUPS
 from headgate.http.docs import answers, body_of
 from headgate.http.schemas import (
     BOOLEAN,
@@ -13,6 +14,7 @@ from headgate.http.schemas import (
     TIME,
     Schema,
     array,
+    enum,
     nullable,
     obj,
     ref,
@@ -66,6 +68,21 @@ SCHEMAS: dict[str, Schema] = {
 }
 
 
+_WEBHOOK: dict[str, Any] = {
+    "id": STRING,
+    "url": STRING,
+    "events": array(STRING),
+    "created_at": TIME,
+    "updated_at": TIME,
+}
+SCHEMAS |= {
+    "Webhook": obj(_WEBHOOK),
+    "NewWebhook": obj({**_WEBHOOK, "secret": STRING}),
+    "RotatedWebhook": obj({**_WEBHOOK, "secret": STRING, "old_secret_expires_at": TIME}),
+    "WebhookRequest": obj({"url": STRING, "events": array(enum([*EVENTS, *GROUPS]))}),
+}
+
+
 def _query(name: str, schema: Schema, description: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
 
@@ -97,3 +114,13 @@ TEST_CONNECTION: dict[str, Any] = {
     "responses": answers(ref("ConnectionTest")),
     "openapi_extra": body_of("ConnectionTestRequest"),
 }
+WEBHOOK: dict[str, Any] = {"responses": answers(ref("Webhook"))}
+WEBHOOKS: dict[str, Any] = {
+    "responses": answers(obj({"data": array(ref("Webhook")), "next_cursor": nullable("string")}))
+}
+NEW_WEBHOOK: dict[str, Any] = {
+    "status_code": 201,
+    "responses": answers(ref("NewWebhook"), status=201),
+    "openapi_extra": body_of("WebhookRequest"),
+}
+ROTATED_WEBHOOK: dict[str, Any] = {"responses": answers(ref("RotatedWebhook"))}

@@ -20,6 +20,7 @@ from headgate.ports.catalog import MAX_TABLE_BYTES, CatalogStore, RefreshStarter
 from headgate.ports.connections import ConnectionModels, ConnectionStore, KeyVault, Unsealable
 from headgate.ports.generations import MAX_ANSWER_BYTES, AlreadyClaimed, GenerationStore
 from headgate.ports.ledger import MAX_USAGE_CELLS, Ledger, TooMuchUsage, UsageStore
+from headgate.ports.webhooks import WebhookStore
 from headgate.ports.wire import HttpTransport, RequestSigner, WireRequest, WireResponse
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "TooMuchUsage",
     "Unsealable",
     "UsageStore",
+    "WebhookStore",
     "WireRequest",
     "WireResponse",
 ]

@@ -13,6 +13,7 @@ from headgate.testing.secrets import EnvSecretStore, MemorySecretStore
 from headgate.testing.transport import Answer, ScriptedResponse, ScriptedTransport
 from headgate.testing.usage import MemoryUsageStore
 from headgate.testing.vault import MemoryVault
+from headgate.testing.webhooks import MemoryWebhookStore
 
 __all__ = [
     "Answer",
@@ -29,6 +30,7 @@ __all__ = [
     "MemorySecretStore",
     "MemoryUsageStore",
     "MemoryVault",
+    "MemoryWebhookStore",
     "NullLog",
     "ScriptedResponse",
     "ScriptedTransport",

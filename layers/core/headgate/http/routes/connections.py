@@ -20,6 +20,7 @@ from headgate.http.body import parse, printable, read_json
 from headgate.http.context import services_of
 from headgate.http.docs import GONE
 from headgate.http.paging import page_of
+from headgate.http.routes import webhooks
 from headgate.providers.registry import canonical_slug
 from headgate.services.manage_connections import ConnectionFields, ConnectionFilter, Shown
 
@@ -217,3 +218,6 @@ def _secret(given: SecretStr | None) -> Secret | None:
     if not text:
         raise InvalidRequest.of_field("api_key", "must not be blank.")
     return Secret(text)
+
+
+router.routes.extend(webhooks.router.routes)
