@@ -42,7 +42,9 @@ class GenerationRequest(BaseModel):
     config: dict[str, Any]
     metadata: Metadata = Field(default_factory=Metadata)
     routing: dict[str, Any] | None = None
-    connection_id: None = None
+    connection_id: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)] | None = (
+        None
+    )
     cache: NoCache | None = None
     webhook: None = None
     deadline_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
@@ -68,6 +70,7 @@ def ask_of(request: GenerationRequest) -> ChatAsk:
         project_id=request.metadata.project_id,
         metadata=labels,
         deadline_s=request.deadline_s,
+        connection_id=request.connection_id,
     )
 
 

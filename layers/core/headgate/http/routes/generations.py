@@ -19,6 +19,7 @@ from headgate.http.asks import chat_ask, embeddings_ask, messages_ask, responses
 from headgate.http.body import parse, read_json
 from headgate.http.context import services_of
 from headgate.http.errors import Header
+from headgate.http.lent import lent_keys
 from headgate.http.paging import page_of
 from headgate.http.routes import generation_stats
 from headgate.http.sse import ClientGone, EventStreamResponse, cancelled_when_client_leaves
@@ -114,15 +115,17 @@ async def create_generation(request: Request) -> Response:
 @scoped(Scope.GENERATE)
 async def explain_generation(request: Request) -> Response:
     """Every candidate, with why it was kept or rejected. Nothing is called, recorded or charged."""
-    ask = await _generation_ask(request)
-    explanation = await services_of(request).explain.explain(caller_of_request(request), ask)
+    services = services_of(request)
+    lent = lent_keys(request, services.chat.registry.has)
+    ask = replace(await _generation_ask(request), lent=lent)
+    explanation = await services.explain.explain(caller_of_request(request), ask)
     return _json(
         {
             "candidates": [
                 {
                     "model": row.candidate.id,
                     "provider": row.candidate.provider,
-                    "connection_id": None,
+                    "connection_id": row.candidate.credential.connection_id,
                     "kept": row.kept,
                     "reasons": row.reasons,
                     "estimated_cost": _money(row.estimated_nanousd),
@@ -169,9 +172,11 @@ async def list_generations(request: Request) -> Response:
 
 
 def _run_of(request: Request, ask: ChatAsk) -> ChatRun:
-    """A run for this caller, whose record names the request."""
-    named = replace(ask, request_id=request.state.request_id)
-    return services_of(request).chat.run(caller_of_request(request), named, request.state.timing.add)
+    """A run for this caller, with the keys lent for it, whose record names the request."""
+    chat = services_of(request).chat
+    lent = lent_keys(request, chat.registry.has)
+    named = replace(ask, request_id=request.state.request_id, lent=lent)
+    return chat.run(caller_of_request(request), named, request.state.timing.add)
 
 
 def run_headers(run: ChatRun) -> list[Header]:
