@@ -188,6 +188,18 @@ class Conflict(HeadgateError):
     default_code = "conflict"
 
 
+class StillRunning(Conflict):
+    """The first request under this idempotency key has no answer yet. Asked again later, it will have one, so
+    clients may retry this conflict, as they may no other."""
+
+    codes = frozenset({"idempotency_conflict"})
+    default_code = "idempotency_conflict"
+
+    @property
+    def retryable(self) -> bool:
+        return True
+
+
 class LimitReached(HeadgateError):
     """Headgate's own limits: requests, tokens, credits."""
 

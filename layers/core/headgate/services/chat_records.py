@@ -11,7 +11,7 @@ from headgate.domain.errors import AccessDenied, HeadgateError
 from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
 from headgate.domain.money import nanousd
 from headgate.domain.secret import Secret
-from headgate.providers.base import ChatOutcome, Operation
+from headgate.providers.base import ChatCall, ChatOutcome, Operation
 from headgate.providers.dialects.base import OPENAI_CHAT
 from headgate.providers.registry import canonical_slug
 from headgate.services.route import Candidate, Wish
@@ -51,6 +51,19 @@ class ChatAsk:
     lent: Mapping[str, Secret] = field(default_factory=dict)
     claim: Claim | None = None
     request_id: str | None = None
+
+
+def call_of(ask: ChatAsk, candidate: Candidate) -> ChatCall:
+    """What is asked, as it is asked of one candidate."""
+    return ChatCall(
+        body=ask.body,
+        model=candidate.native_id,
+        stream=ask.stream,
+        include_usage=ask.include_usage,
+        dialect=ask.dialect,
+        headers=ask.headers,
+        info=candidate.info,
+    )
 
 
 def running_record(

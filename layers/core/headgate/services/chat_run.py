@@ -24,6 +24,7 @@ from headgate.services.charge import admit, charge_usd, charged_nanousd, closing
 from headgate.services.chat_naming import circuit_of
 from headgate.services.chat_records import (
     ChatAsk,
+    call_of,
     estimated_tokens,
     finished_record,
     running_record,
@@ -31,6 +32,7 @@ from headgate.services.chat_records import (
     within_key,
 )
 from headgate.services.chat_source import Source
+from headgate.services.once import AnswerKeeper
 from headgate.services.route import Candidate
 from headgate.services.settle import settle
 from headgate.services.suggest import not_found
@@ -64,6 +66,8 @@ class ChatRun:
         self._asked: Candidate | None = None
         self._marks: dict[str, tuple[Connection, str | None]] = {}
         self.id = new_id("gen")
+        self._last = b""
+        self.keeper: AnswerKeeper | None = None
         self.served: Candidate | None = None
         self.call: ChatCall | None = None
         self.estimated = False
@@ -140,12 +144,12 @@ class ChatRun:
         try:
             answer = await self._first_of(self._answer_of)
         except HeadgateError as error:
-            await self._settle(GenerationStatus.FAILED, error=error)
-            raise self._helpful(error) from error
+            raise await self._failed_with(error) from error
         except asyncio.CancelledError:
             await asyncio.shield(self._settle(GenerationStatus.CANCELLED))
             raise
         started_s = self._service.clock.monotonic()
+        self._last = answer.body
         await self._settle(GenerationStatus.SUCCEEDED, outcome=answer.outcome)
         self._timer("settle", self._service.clock.monotonic() - started_s)
         return answer
@@ -181,8 +185,13 @@ class ChatRun:
         try:
             self._source = await self._first_of(self._source_of)
         except HeadgateError as error:
-            await self._settle(GenerationStatus.FAILED, error=error)
-            raise self._helpful(error) from error
+            raise await self._failed_with(error) from error
+
+    async def _failed_with(self, error: HeadgateError) -> HeadgateError:
+        """Settles, and returns the error as the caller is told it."""
+        told = self._helpful(error)
+        await self._settle(GenerationStatus.FAILED, error=told)
+        return told
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Framed events for the client. What comes before the first content is held back with it, so that
@@ -201,21 +210,26 @@ class ChatRun:
             produced = content or any(event.content for event in events)
             held.extend(event.data for event in events if event.data and event.error is None)
             if error is not None:
+                self._last = b"".join(held) if produced else b""
                 last = await self._take_over(source, error, sent=content)
                 if last is None:
                     held.clear()
                     continue
-                if produced and held:
-                    yield b"".join(held)  # what was produced is given, however the reads were cut
+                if self._last:
+                    yield self._last  # what was produced is given, however the reads were cut
                 raise last
             content = produced
             if source.ended:
                 await source.finish()
                 self._worked(source.candidate)
+                self._last = b"".join(held)
                 await self._settle(GenerationStatus.SUCCEEDED, outcome=source.outcome)
                 self._source = None
             if held and (content or source.ended):
-                yield b"".join(held)
+                data = b"".join(held)
+                if self.keeper is not None and not source.ended:
+                    self.keeper.give(data)
+                yield data
                 held.clear()
 
     async def _take_over(self, broken: Source, error: HeadgateError, *, sent: bool) -> HeadgateError | None:
@@ -327,15 +341,7 @@ class ChatRun:
         return await self._service.binder.bind(candidate.provider, candidate.credential)
 
     def _call(self, candidate: Candidate) -> ChatCall:
-        self.call = ChatCall(
-            body=self._ask.body,
-            model=candidate.native_id,
-            stream=self._ask.stream,
-            include_usage=self._ask.include_usage,
-            dialect=self._ask.dialect,
-            headers=self._ask.headers,
-            info=candidate.info,
-        )
+        self.call = call_of(self._ask, candidate)
         return self.call
 
     def _price(self, candidate: Candidate) -> Callable[[Usage], Decimal | None]:
@@ -370,15 +376,17 @@ class ChatRun:
             keep_output=self._ask.keep_output,
         )
         closing = closing_of(begun, self._record, now)
-        write = asyncio.create_task(self._close(self._record, closing))
+        write = asyncio.create_task(self._close(self._record, closing, error))
         try:
             await asyncio.shield(write)
         except asyncio.CancelledError:
             await write  # the client may leave at any moment; what was decided is written all the same
             raise
 
-    async def _close(self, record: GenerationRecord, closing: Closing) -> None:
+    async def _close(self, record: GenerationRecord, closing: Closing, error: HeadgateError | None) -> None:
         service = self._service
+        if self.keeper is not None:
+            await self.keeper.keep(record, self._last, error)
         await settle(service.generations, service.log, record, closing, pauses_s=service.settle_pauses_s)
         await self._mark_connections()
 
