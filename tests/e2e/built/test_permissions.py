@@ -130,6 +130,16 @@ def _connections(built: Built) -> None:
     ]
     answers, _ = built.invoke("connections", steps)
     assert [answer["statusCode"] for answer in answers] == [200, 200, 200, 200, 204, 200]
+    hook = {"url": "https://hooks.example.com/", "events": ["generation.*"]}
+    (made,), _ = built.invoke("connections", [_request("connections", "create", "/v2/webhooks", hook)])
+    its = f"/v2/webhooks/{_json(made)['id']}"
+    steps = [
+        _request("connections", "default-unknown", f"{its}/rotate"),
+        _request("connections", "unknown", its),
+        _request("connections", "unknown", its, method="DELETE"),
+    ]
+    answers, _ = built.invoke("connections", steps)
+    assert [answer["statusCode"] for answer in answers] == [200, 200, 204]
 
 
 def _refresh(built: Built) -> None:

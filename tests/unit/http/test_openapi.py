@@ -35,12 +35,17 @@ ROUTES = {
 }
 TEXT = {"type": "text", "model": "alpha/m", "config": {"prompt": "hi"}, "metadata": {"scene_id": "7"}}
 CHAT = {"model": "alpha/m", "messages": [{"role": "user", "content": "hi"}]}
+CONNECTION = {"name": "mine", "type": "openai", "api_key": "sk-hers-0123456789", "metadata": {"a": 1}}
+WEBHOOK = {"url": "https://hooks.example.com/", "events": ["generation.*"]}
 GRANT = {"user_id": "root", "amount": "5", "reason": "to start with"}
 PUTS: list[tuple[str, dict[str, Any]]] = [
     ("/v2/projects/film", {"owner_user_id": "root", "settings_user_id": "ann", "members": ["bob"]}),
     ("/v2/settings?project_id=film", {"default_models": {"text": "alpha/m"}, "flags": {"x": True}}),
     ("/v2/flags/new", {"enabled": True}),
 ]
+
+
+WITHOUT_BODY = ("/default", "/restore", "/webhooks/{webhook_id}/rotate")
 
 
 def schema_of(answer: httpx.Response, method: str, path: str) -> dict[str, Any] | None:
@@ -90,7 +95,8 @@ async def busy_gate() -> Gate:
     )
     for path, body in PUTS:
         assert (await gate.ask("PUT", path, key="root", json=body)).is_success
-    assert (await gate.post("/v2/credits/grants", key="root", json=GRANT)).is_success
+    for path, body in (("credits/grants", GRANT), ("connections", CONNECTION), ("webhooks", WEBHOOK)):
+        assert (await gate.post(f"/v2/{path}", key="root", json=body)).is_success
     return gate
 
 
@@ -133,7 +139,8 @@ def test_every_schema_is_a_schema_and_every_reference_leads_somewhere() -> None:
 
 def test_every_body_that_is_needed_is_described() -> None:
     for (method, path), operation in OPERATIONS.items():
-        assert ("requestBody" in operation) is (method in ("POST", "PUT", "PATCH")), path
+        needed = method in ("POST", "PUT", "PATCH") and not path.endswith(WITHOUT_BODY)
+        assert ("requestBody" in operation) is needed, path
 
 
 async def test_it_is_served_to_anyone() -> None:
@@ -159,6 +166,10 @@ GETS = {
     "/v2/generations/{generation_id}": "/v2/generations/{id}",
     "/v1/generation": "/v1/generation?id={id}",
     "/v2/usage": "/v2/usage",
+    "/v2/connections": "/v2/connections?show_inactive=true",
+    "/v2/connections/{connection_id}": "/v2/connections/{id}",
+    "/v2/webhooks": "/v2/webhooks",
+    "/v2/webhooks/{webhook_id}": "/v2/webhooks/{id}",
     "/v2/keys": "/v2/keys",
     "/v2/keys/{key_id}": "/v2/keys/{id}",
     "/v2/projects/{project_id}": "/v2/projects/film",
@@ -182,7 +193,10 @@ async def test_a_real_answer_is_as_described(path: str, url: str) -> None:
     made = await gate.post("/v2/generations", json=TEXT)
     assert made.status_code == 200
     listed = (await gate.get("/v2/keys", key="root")).json()["data"]
+    kind = path.split("/")[2]
     thing = made.json()["id"] if "generation" in path else listed[0]["id"]
+    if kind in ("connections", "webhooks"):
+        thing = (await gate.get(f"/v2/{kind}", key="root")).json()["data"][0]["id"]
     answer = await gate.get(url.format(id=thing), key="root")
     assert answer.status_code == 200
     if path not in ("/healthz", "/openapi.json"):
@@ -213,6 +227,10 @@ async def test_a_refusal_is_as_described(path: str, url: str) -> None:
         ("/v1/embeddings", {}, 400),
         ("/v2/keys", {"user_id": "u", "name": "n", "scopes": ["generate"]}, 201),
         ("/v2/keys", {"user_id": "u"}, 422),
+        ("/v2/connections", CONNECTION, 201),
+        ("/v2/connections", {"name": "x"}, 422),
+        ("/v2/webhooks", WEBHOOK, 201),
+        ("/v2/webhooks", {"url": "http://10.0.0.1/", "events": ["model.*"]}, 422),
         ("/v2/credits/grants", GRANT, 201),
         ("/v2/credits/grants", {"user_id": "u"}, 422),
     ],
@@ -242,6 +260,34 @@ async def test_a_rotated_key_is_as_described() -> None:
         answer = await gate.post(f"/v2/keys/{key}/rotate", key="root", json=body)
         assert answer.status_code == 200
         check(answer, "POST", "/v2/keys/{key_id}/rotate")
+
+
+async def test_what_becomes_of_a_connection_and_a_webhook_is_as_described() -> None:
+    gate = await busy_gate()
+    gate.transport.on("https://api.openai.com/v1/models", Answer(status=401))
+    ids = {
+        kind: (await gate.get(f"/v2/{kind}", key="root")).json()["data"][0]["id"]
+        for kind in ("connections", "webhooks")
+    }
+    connection, webhook = "/v2/connections/{connection_id}", "/v2/webhooks/{webhook_id}"
+    for method, path, body, status in (
+        ("PATCH", connection, {"default_model": "x"}, 200),
+        ("PATCH", connection, {"type": "gemini"}, 422),
+        ("POST", f"{connection}/default", None, 200),
+        ("POST", f"{connection}/test", {"generate": False}, 200),
+        ("POST", f"{connection}/test", {"generate": "x"}, 422),
+        ("POST", f"{webhook}/rotate", None, 200),
+        ("DELETE", connection, None, 204),
+        ("DELETE", webhook, None, 204),
+        ("POST", f"{connection}/default", None, 409),
+        ("POST", f"{connection}/restore", None, 200),
+        ("POST", f"{webhook}/rotate", None, 404),
+    ):
+        url = path.format(connection_id=ids["connections"], webhook_id=ids["webhooks"])
+        answer = await gate.ask(method, url, key="root", json=body)
+        assert answer.status_code == status, (method, url, answer.text)
+        if status != 204:
+            check(answer, method, path)
 
 
 async def test_a_failed_generation_is_as_described() -> None:
