@@ -467,6 +467,7 @@ class Container:
 
         return ChatService(
             catalog=self.catalog,
+            seen=self.caller_catalog,
             registry=self.registry,
             platform=self.platform,
             binder=self.binder,

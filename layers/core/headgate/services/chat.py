@@ -8,7 +8,9 @@ from headgate.domain.errors import InvalidRequest
 from headgate.ports import Clock, GenerationStore, Log
 from headgate.providers.registry import ProviderRegistry, canonical_slug
 from headgate.services.bind import Binder
-from headgate.services.catalog import Catalog, CatalogView
+from headgate.services.caller_catalog import CallerCatalog
+from headgate.services.catalog import Catalog
+from headgate.services.catalog_view import CatalogView
 from headgate.services.charge import tariff_of
 from headgate.services.chat_naming import Market, modality_of, not_configured, picked, provider_wanted
 from headgate.services.chat_records import ChatAsk
@@ -30,6 +32,7 @@ class ChatService:
         self,
         *,
         catalog: Catalog,
+        seen: CallerCatalog,
         registry: ProviderRegistry,
         platform: PlatformKeys,
         binder: Binder,
@@ -41,6 +44,7 @@ class ChatService:
         settings: Settings,
     ) -> None:
         self.catalog = catalog
+        self.seen = seen
         self.registry = registry
         self.platform = platform
         self.binder = binder
@@ -67,7 +71,7 @@ class ChatService:
         Raises NotFound for an unknown model, NoRoute where nothing can be called, and what `ReachService.of`
         raises.
         """
-        view = await self.catalog.view()
+        view = await self.seen.view(caller, ask.lent)
         if ask.provider is not None and self._slug_of(ask.provider) is None:
             raise InvalidRequest.of_field("provider", "is no provider this gateway knows.")
         modality = modality_of(ask)
@@ -94,7 +98,7 @@ class ChatService:
 
     async def _platform(self, view: CatalogView, picks: list[Pick]) -> set[str]:
         """Providers that the platform has: those in the catalogue, and those named that may not be in it."""
-        slugs = set(view.heads)
+        slugs = set(view.platform.heads)
         for pick in picks:
             slug = self._slug_of(pick.name.partition("/")[0])
             if slug is not None and slug not in slugs and await self.platform.config(slug) is not None:
@@ -106,7 +110,7 @@ class ChatService:
     ) -> Routing:
         """Raises NoRoute where nobody has a key for the one provider that is wanted."""
         platform = await self._platform(view, picks)
-        usable = platform | reach.slugs
+        usable = {slug for slug in platform | reach.slugs if view.may_serve(slug)}
         if within is not None:
             usable &= {within}
             if not usable:
@@ -114,7 +118,7 @@ class ChatService:
         unlisted = self.settings.allow_unlisted_models
 
         def credentials(slug: str, native_id: str) -> tuple[Credential, ...]:
-            there = listed(view, slug, native_id) is not None
+            there = listed(view.platform, slug, native_id) is not None
             paid = slug in platform and (there or unlisted)
             return reach.credentials(slug, native_id, platform=paid, listed=there)
 

@@ -243,7 +243,9 @@ def _why_rejected(routing: Routing, wish: Wish, candidate: Candidate) -> tuple[s
     if candidate.provider in wish.ignore:
         reasons.append("a provider to leave out (ignore)")
     info = candidate.info
-    if info is not None and not _callable_now(routing, info):
+    if routing.view.is_disabled(candidate.id):
+        reasons.append("disabled by an administrator")
+    elif info is not None and not _callable_now(routing, info):
         reasons.append("unavailable: past its end date, or gone from the provider's list")
     reasons.extend(_too_dear(wish, info))
     if info is not None and info.supported_parameters:
