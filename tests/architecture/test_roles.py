@@ -119,7 +119,14 @@ def test_only_what_calls_providers_reads_their_keys(transformed: dict[str, Any])
                 assert statement["Resource"]["Fn::Sub"].endswith(":secret:headgate/*")
 
 
-PURPOSE = {"StringEquals": {"kms:EncryptionContext:purpose": "connection"}}
+SEALED = {"connection", "webhook"}
+"""What secrets are sealed for."""
+
+
+def _purposes(statement: Statement) -> set[str]:
+    ((test, keys),) = statement["Condition"].items()
+    assert (test, *keys) == ("StringEquals", "kms:EncryptionContext:purpose")
+    return set(_listed(*keys.values()))
 
 
 def test_only_the_functions_that_call_providers_may_open_a_users_key(transformed: dict[str, Any]) -> None:
@@ -139,14 +146,16 @@ def test_a_sealed_secret_is_handled_for_its_purpose_and_with_nothing_beyond(
             actions = [action for action in _listed(statement["Action"]) if action.startswith("kms:")]
             if actions:
                 assert len(actions) == 1, name
-                assert statement["Condition"] == PURPOSE, name
+                assert _purposes(statement) == (SEALED if actions == ["kms:Encrypt"] else {"connection"}), (
+                    name
+                )
                 assert statement["Resource"] == {"Fn::GetAtt": ["ConnectionsKey", "Arn"]}, name
 
 
 def test_the_key_seals_and_opens_for_its_purposes_whoever_asks(transformed: dict[str, Any]) -> None:
     statements = transformed["ConnectionsKey"]["Properties"]["KeyPolicy"]["Statement"]
     uses = [each for each in statements if {"kms:Encrypt", "kms:Decrypt"} & set(_listed(each["Action"]))]
-    assert [each["Condition"] for each in uses] == [PURPOSE]
+    assert [_purposes(each) for each in uses] == [SEALED]
     given = {action for statement in statements for action in _listed(statement["Action"])}
     assert not [action for action in given if "*" in action]
     assert not given & {"kms:CreateGrant", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey"}
@@ -216,7 +225,7 @@ def test_no_function_but_accounts_could_make_itself_a_key(transformed: dict[str,
     assert _writers(transformed, "AccountsTable", puts) == {
         "accounts": {"*"},
         "models": {"OVERRIDES", *AUDIT},
-        "connections": {"ONCE#*", *AUDIT},
+        "connections": AUDIT,
         "health": AUDIT,
         "refresh": AUDIT,
         "usage": AUDIT,

@@ -316,7 +316,8 @@ def _abouts(condition: Any) -> list[str]:
     if condition is None:
         return ["*"]
     if "StringEquals" in condition:
-        return [condition["StringEquals"]["kms:EncryptionContext:purpose"]]
+        purposes = condition["StringEquals"]["kms:EncryptionContext:purpose"]
+        return [purposes] if isinstance(purposes, str) else list(purposes)
     patterns: list[str] = condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
     return patterns
 
