@@ -39,7 +39,7 @@ class Desk(Bench):
         return row
 
     async def write(
-        self, caller: Caller, project_id: str | None = None, **members: object
+        self, caller: Caller, project_id: str | None = None, **members: Any
     ) -> ProviderSettings:
         return await self.settings.write(caller, project_id, ProviderSettings(**members), self.act())
 
