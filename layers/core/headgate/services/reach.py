@@ -245,7 +245,8 @@ class ReachService:
 
         async def load(_name: str) -> Mapping[str, frozenset[str]]:
             found = await self._store.read_lists(servers)
-            return {name: frozenset(each.native_id for each in kept.models) for name, kept in found.items()}
+            read = {name: kept for name, kept in found.items() if kept.models or kept.error is None}
+            return {name: frozenset(each.native_id for each in kept.models) for name, kept in read.items()}
 
         try:
             return await self._lists.get(",".join(f"{each.id}.{each.revision}" for each in servers), load)
