@@ -575,13 +575,16 @@ async def test_the_list_is_served_from_memory_while_the_store_is_down() -> None:
     assert answer.json()["metadata"]["stale"] is True
 
 
-async def test_with_nothing_in_memory_it_is_503_and_says_when_to_come_back() -> None:
+async def test_with_nothing_in_memory_lists_are_the_default_set_and_one_model_is_503_for_now() -> None:
     gate = await gate_with()
     gate.catalog_store.fault = GatewayFault.unavailable("The table")
-    for path in ("/v2/models", "/v1/models", "/v2/models/alpha/maker/big"):
-        answer = await gate.get(path)
-        assert answer.status_code == 503
-        assert int(answer.headers["retry-after"]) > 0
+    shown = (await gate.get("/v2/models")).json()
+    assert (shown["models"], shown["metadata"]["stale"]) == ([], True)
+    assert set(shown["metadata"]["providers"]) == {"openrouter", "requesty"}
+    assert (await gate.get("/v1/models")).json() == {"object": "list", "data": []}
+    answer = await gate.get("/v2/models/alpha/maker/big")
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
 
 
 async def test_an_empty_stack_has_an_empty_list() -> None:

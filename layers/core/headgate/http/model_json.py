@@ -5,9 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from headgate.domain.accounts import ModelOverride
 from headgate.domain.catalog import ModelInfo, ModelStatus, Pricing, rfc3339
 from headgate.domain.money import decimal_text
-from headgate.services.catalog import CatalogView
+from headgate.services.catalog_view import CatalogView
 
 _PER_MTOK = Decimal(1_000_000)
 
@@ -45,17 +46,38 @@ def model_json(
         "expires_at": rfc3339(model.expires_at),
         "created_at": rfc3339(model.created_at),
         "last_checked": rfc3339(checked),
-        "error_message": _why(model, status, head.error if head is not None else None),
+        "error_message": _why(model, status, view),
         "provider_health": view.status_of(model.provider).value,
-        "enabled": True,
-        "key_source": "platform",
+        "enabled": not view.is_disabled(model.id),
+        "key_source": view.sources.get(model.id, "platform"),
     }
 
 
-def _why(model: ModelInfo, status: ModelStatus, list_error: str | None) -> str | None:
+def _why(model: ModelInfo, status: ModelStatus, view: CatalogView) -> str | None:
+    """What is wrong with it, or else with the list that it is from."""
+    if view.is_disabled(model.id):
+        return "Disabled by an administrator."
     if status is ModelStatus.UNAVAILABLE and model.expires_at is not None:
         return f"Ended on {rfc3339(model.expires_at)}."
-    return list_error
+    if model.id in view.sources:
+        return view.trouble.get(model.provider)
+    head = view.heads.get(model.provider)
+    return head.error if head is not None else None
+
+
+def override_json(override: ModelOverride | None) -> dict[str, Any] | None:
+    """What administrators said of a model; null is where its provider's word counts."""
+    if override is None:
+        return None
+    return {
+        "id": override.model_id,
+        "enabled": override.enabled,
+        "modality": override.modality.value if override.modality is not None else None,
+        "price": _pricing_json(override.price, None),
+        "note": override.note,
+        "updated_at": rfc3339(override.updated_at),
+        "updated_by": override.updated_by,
+    }
 
 
 def _text(amount: Decimal | None) -> str | None:

@@ -9,6 +9,7 @@ from headgate.http.access import PUBLIC, access_of
 from headgate.http.account_docs import SCHEMAS as ACCOUNT_SCHEMAS
 from headgate.http.app import create_api, routes_of
 from headgate.http.connection_docs import SCHEMAS as CONNECTION_SCHEMAS
+from headgate.http.model_docs import SCHEMAS as MODEL_SCHEMAS
 from headgate.http.routes import accounts, connections, generations, health, models
 from headgate.http.schemas import SCHEMAS
 
@@ -28,7 +29,7 @@ def whole_api() -> bytes:
     api.title, api.version = "Headgate", __version__
     document = api.openapi()
     components = document.setdefault("components", {})
-    components["schemas"] = {**SCHEMAS, **CONNECTION_SCHEMAS, **ACCOUNT_SCHEMAS}
+    components["schemas"] = {**SCHEMAS, **MODEL_SCHEMAS, **CONNECTION_SCHEMAS, **ACCOUNT_SCHEMAS}
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "hg_…"},
         "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},

@@ -243,7 +243,9 @@ SCHEMAS: dict[str, Schema] = {
             **_MODEL_FIELDS,
             "offers": array(obj({**_MODEL_FIELDS, "latency_ms": nullable("integer")})),
             "alternatives": STRINGS,
-        }
+            "override": nullable(ref("ModelOverride")),
+        },
+        required=[*_MODEL_FIELDS, "offers", "alternatives"],
     ),
     "ModelsResponse": obj(
         {

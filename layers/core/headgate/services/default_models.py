@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from headgate.domain.catalog import Modality, ModelInfo, ModelStatus
-from headgate.services.catalog import CatalogView
+from headgate.services.catalog_view import CatalogView
 from headgate.services.offers import is_available, price_sum
 from headgate.settings import Settings
 
@@ -23,7 +23,13 @@ def default_model(
     *,
     provider: str | None = None,
 ) -> str | None:
-    """The configured one while it is available, else the cheapest known one that is not on its way out."""
+    """The configured one while it is available, else the cheapest known one that is not on its way out. Of
+    one caller's view, the platform's first: what only the caller's keys see is no default for everyone.
+    """
+    if provider is None and view.shared is not None:
+        platforms = default_model(view.shared, modality, settings, now)
+        if platforms is not None:
+            return platforms
     configured = settings.default_text_model if modality is Modality.TEXT else None
     listed = view.by_id.get(configured) if configured is not None else None
     if listed is not None and provider in (None, listed.provider) and is_available(listed, view, now):

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,9 +11,10 @@ from typing import Any
 import orjson
 
 from headgate.domain.catalog import ModelInfo
-from headgate.domain.errors import HeadgateError, InvalidRequest
+from headgate.domain.errors import GatewayFault, HeadgateError, InvalidRequest
 from headgate.ports import Clock
-from headgate.services.catalog import Catalog, CatalogView, pins_of
+from headgate.services.catalog import Catalog
+from headgate.services.catalog_view import CatalogView, pins_of
 from headgate.services.default_models import default_models
 from headgate.services.offers import is_available, price_sum
 from headgate.settings import Settings
@@ -23,6 +24,8 @@ MAX_LIMIT = 1000
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _DEAR = Decimal("Infinity")
 _CHECKSUM_BYTES = 9
+Again = Callable[[Mapping[str, str], str], Awaitable[CatalogView]]
+"""The view at these versions, with this mark; raises HeadgateError where it is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +96,15 @@ class ModelLister:
         """The platform's default model of each modality that has one."""
         return default_models(view, self._settings, self._clock.now())
 
-    async def page(self, query: ModelQuery, *, view: CatalogView) -> ModelList:
-        """A page of `view`, or of the versions that the cursor pins.
+    async def page(self, query: ModelQuery, *, view: CatalogView, again: Again | None = None) -> ModelList:
+        """A page of `view`, or of the versions that the cursor pins, as `again` finds them; without it,
+        in the platform's catalogue.
 
         Raises InvalidRequest naming `cursor` when it is none of ours, or its versions are gone.
         """
         offset = 0
         if query.cursor is not None:
-            view, offset = await self._resume(query)
+            view, offset = await self._resume(query, again or self._platforms)
         matching = self.matching(query, view)
         end = len(matching) if query.limit is None else offset + query.limit
         more = end < len(matching)
@@ -149,15 +153,21 @@ class ModelLister:
                 tests.append(lambda m: m.id in bound_to or m.canonical_id in bound_to)
         return tests
 
-    async def _resume(self, query: ModelQuery) -> tuple[CatalogView, int]:
+    async def _platforms(self, pins: Mapping[str, str], mark: str) -> CatalogView:
+        view = await self._catalog.pinned(pins)
+        if view.mark != mark:
+            raise GatewayFault("What administrators say of models has changed.")
+        return view
+
+    async def _resume(self, query: ModelQuery, again: Again) -> tuple[CatalogView, int]:
         saved = _read_cursor(query.cursor or "")
         if saved is None:
             raise InvalidRequest.of_field("cursor", "is not one of ours.")
-        pins, offset, fingerprint = saved
+        pins, mark, offset, fingerprint = saved
         if fingerprint != query.fingerprint():
             raise InvalidRequest.of_field("cursor", "belongs to another query.")
         try:
-            return await self._catalog.pinned(pins), offset
+            return await again(pins, mark), offset
         except HeadgateError as error:
             raise InvalidRequest.of_field(
                 "cursor", "is too old: the list changed since. Start again without it."
@@ -165,7 +175,7 @@ class ModelLister:
 
 
 def _cursor(view: CatalogView, offset: int, query: ModelQuery) -> str:
-    saved = orjson.dumps({"v": pins_of(view), "o": offset, "q": query.fingerprint()})
+    saved = orjson.dumps({"v": pins_of(view), "m": view.mark, "o": offset, "q": query.fingerprint()})
     return _text_of(_checksum(saved) + saved)
 
 
@@ -173,8 +183,8 @@ def _text_of(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def _read_cursor(text: str) -> tuple[dict[str, str], int, str] | None:
-    """Versions, offset and the query's fingerprint; None for a text that `_cursor` never made.
+def _read_cursor(text: str) -> tuple[dict[str, str], str, int, str] | None:
+    """Versions, mark, offset and the query's fingerprint; None for a text that `_cursor` never made.
 
     The checksum is no secret: it tells a cut or mistyped cursor apart, and whoever forges one reads nothing
     but public lists.
@@ -185,7 +195,7 @@ def _read_cursor(text: str) -> tuple[dict[str, str], int, str] | None:
             return None
         saved = orjson.loads(raw[_CHECKSUM_BYTES:])
         pins = {str(slug): str(version) for slug, version in saved["v"].items()}
-        return pins, max(0, int(saved["o"])), str(saved["q"])
+        return pins, str(saved["m"]), max(0, int(saved["o"])), str(saved["q"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

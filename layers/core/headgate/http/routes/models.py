@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -9,14 +10,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from headgate.domain.callers import Scope
-from headgate.domain.catalog import CAPABILITIES, ModelInfo, rfc3339
+from headgate.domain.catalog import CAPABILITIES, ModelInfo, ProviderStatus, rfc3339
 from headgate.domain.errors import AccessDenied, FieldError, InvalidRequest
 from headgate.http import docs
 from headgate.http.access import caller_of_request, scoped
 from headgate.http.anthropic_models import VERSION_HEADER, anthropic_model_json, page_json, read_page
 from headgate.http.context import Services, services_of
-from headgate.http.model_json import endpoint_json, model_json, openai_model_json
+from headgate.http.model_json import endpoint_json, model_json, openai_model_json, override_json
 from headgate.http.model_query import read_query
+from headgate.http.model_views import find_model, lent_of, view_for
 from headgate.http.rendered import (
     CACHE_CONTROL,
     VARY,
@@ -26,14 +28,14 @@ from headgate.http.rendered import (
     rendered,
     weak_etag,
 )
+from headgate.http.routes import models_own
 from headgate.providers.registry import canonical_slug
-from headgate.services.catalog import CatalogView
+from headgate.services.catalog_view import CatalogView
 from headgate.services.list_models import ModelList, ModelQuery
 from headgate.services.offers import is_available, price_sum
-from headgate.services.route import listed
-from headgate.services.suggest import not_found
 
 router = APIRouter(tags=["catalogue"])
+router.routes.extend(models_own.router.routes)  # first: the path of one model takes all that is left
 FORCE_WAIT_S = 20.0
 V1_VARY = f"{VARY}, Anthropic-Version"
 
@@ -42,26 +44,27 @@ V1_VARY = f"{VARY}, Anthropic-Version"
 @scoped(Scope.MODELS_READ)
 async def list_openai_models(request: Request) -> Response:
     """Every model, as OpenAI's clients and OpenRouter's read them, or page by page as Anthropic's do."""
-    services = services_of(request)
-    view = await services.catalog.view()
+    view = await view_for(request)
     if VERSION_HEADER in request.headers:
         return _respond(request, _anthropic_page(request, view), vary=V1_VARY)
-    key = ("v1", view.versions, view.hour)
+    key = ("v1", view.versions, view.mark, view.hour)
     entry = _cache(request).get(key)
     if entry is None:
-        body = {"object": "list", "data": [openai_model_json(model) for model in view.models]}
-        entry = rendered(orjson.dumps(body), weak_etag("v1", view.versions, str(view.hour)))
+        # This list has no word for a model that is out of use.
+        models = (model for model in view.models if not view.is_disabled(model.id))
+        body = {"object": "list", "data": [openai_model_json(model) for model in models]}
+        entry = rendered(orjson.dumps(body), weak_etag("v1", view.versions, view.mark, str(view.hour)))
         _cache(request).put(key, entry)
     return _respond(request, entry, vary=V1_VARY)
 
 
 def _anthropic_page(request: Request, view: CatalogView) -> Rendered:
     page = read_page(request.query_params)
-    key = ("v1-anthropic", view.versions, view.hour, page)
+    key = ("v1-anthropic", view.versions, view.mark, view.hour, page)
     entry = _cache(request).get(key)
     if entry is None:
         body = page_json(view.models, page, services_of(request).clock.now())
-        etag = weak_etag("v1-anthropic", view.versions, str(view.hour), page.text())
+        etag = weak_etag("v1-anthropic", view.versions, view.mark, str(view.hour), page.text())
         entry = rendered(orjson.dumps(body), etag)
         _cache(request).put(key, entry)
     return entry
@@ -72,7 +75,7 @@ def _anthropic_page(request: Request, view: CatalogView) -> Rendered:
 async def list_endpoints(request: Request, model_id: str) -> Response:
     """All offers of one model, in OpenRouter's shape."""
     services = services_of(request)
-    view = await services.catalog.view()
+    view = await view_for(request)
     model = find_model(view, model_id)
     names = services.providers.names()
     offers = view.by_canonical[model.canonical_id]
@@ -88,10 +91,9 @@ async def list_endpoints(request: Request, model_id: str) -> Response:
 @scoped(Scope.MODELS_READ)
 async def get_openai_model(request: Request, model_id: str) -> Response:
     """One model, as OpenAI's clients read it, or Anthropic's."""
-    services = services_of(request)
-    model = find_model(await services.catalog.view(), model_id)
+    model = find_model(await view_for(request), model_id)
     if VERSION_HEADER in request.headers:
-        return _json(anthropic_model_json(model, services.clock.now()), vary=V1_VARY)
+        return _json(anthropic_model_json(model, services_of(request).clock.now()), vary=V1_VARY)
     return _json(openai_model_json(model), vary=V1_VARY)
 
 
@@ -99,34 +101,35 @@ async def get_openai_model(request: Request, model_id: str) -> Response:
 @scoped(Scope.MODELS_READ)
 async def list_models(request: Request) -> Response:
     """The catalogue, filtered, sorted and paged; with what each provider's list is worth."""
-    services = services_of(request)
+    services, caller, lent = services_of(request), caller_of_request(request), lent_of(request)
     query_string: bytes = request.scope["query_string"]
     camel = bool(request.scope["state"].get("camel"))
-    catalog = services.catalog
-    seen = catalog.peek() if catalog.in_memory else None
+    catalog = services.caller_catalog
     # A key that is bound to some models sees others as unavailable, so what is kept for it is its own.
-    bound_to = caller_of_request(request).allowed_models
-    cache_key = (query_string, camel, bound_to)
+    cache_key = (query_string, camel, caller.allowed_models)
+    seen = await catalog.view(caller, lent) if catalog.in_memory else None
     entry = _cache(request).get(("v2", seen.serial, *cache_key)) if seen is not None else None
     if entry is not None:
         return _respond(request, entry)
     query, force = read_query(query_string, camel=camel)
-    if force and not caller_of_request(request).is_admin:
+    if force and not caller.is_admin:
         raise AccessDenied("Only administrators may force a refresh.")
     query = _with_slugs(services, query)
-    view = await (catalog.refresh(wait_s=FORCE_WAIT_S) if force else catalog.view())
+    if force:
+        view = await catalog.force(caller, lent, wait_s=FORCE_WAIT_S)
+    else:
+        view = seen or await catalog.view(caller, lent)
     _check_capabilities(query, view)
-    if query.available and bound_to is not None:
-        query = replace(query, allowed=frozenset(bound_to))
-    page = await services.models.page(query, view=view)
-    etag = _list_etag(page, query)
+    if query.available and caller.allowed_models is not None:
+        query = replace(query, allowed=frozenset(caller.allowed_models))
+    page = await services.models.page(query, view=view, again=partial(catalog.pinned, caller, lent))
     body = _list_body(services, page, query)
     if not force and query.cursor is None:
-        entry = rendered(orjson.dumps(body), etag)
+        entry = rendered(orjson.dumps(body), _list_etag(page, query))
         _cache(request).put(("v2", view.serial, *cache_key), entry)
     if entry is None or seen is None:
         body["metadata"]["cache_hit"] = seen is not None and not force
-        entry = Rendered(etag, orjson.dumps(body))
+        entry = Rendered(_list_etag(page, query), orjson.dumps(body))
     return _respond(request, entry)
 
 
@@ -158,7 +161,7 @@ def _check_capabilities(query: ModelQuery, view: CatalogView) -> None:
 async def get_model(request: Request, model_id: str) -> Response:
     """One model, with every other offer of it and cheaper ones that can do the same."""
     services = services_of(request)
-    view = await services.catalog.view()
+    view = await view_for(request)
     model = find_model(view, model_id)
     now, names = services.clock.now(), services.providers.names()
     offers = []
@@ -171,8 +174,14 @@ async def get_model(request: Request, model_id: str) -> Response:
         "offers": offers,
         "alternatives": [m.id for m in cheaper_alternatives(model, view, now)],
     }
+    admin = caller_of_request(request).is_admin
+    if admin:
+        body["override"] = override_json(view.overrides.get(model.id))
     latencies = ",".join(str(offer["latency_ms"]) for offer in offers)
-    etag = weak_etag("v2-model", model.id, view.versions, _statuses(view), latencies, str(view.hour))
+    etag = weak_etag(
+        *("v2-model", model.id, view.versions, view.mark, _statuses(view), latencies),
+        *(str(admin), str(view.hour)),
+    )
     return _respond(request, Rendered(etag, orjson.dumps(body)))
 
 
@@ -197,23 +206,6 @@ def cheaper_alternatives(model: ModelInfo, view: CatalogView, now: datetime) -> 
     return [other for _, other in found[:5]]
 
 
-def find_model(view: CatalogView, name: str) -> ModelInfo:
-    """A model by its id, an alias of its provider, a canonical id, or a bare name that only one model has.
-
-    Raises NotFound with close ids.
-    """
-    prefix, _, rest = name.partition("/")
-    slug = canonical_slug(prefix)
-    model = view.by_id.get(name) or (listed(view, slug, rest) if slug and rest else None)
-    if model is not None:
-        return model
-    named = view.by_bare_name.get(name, frozenset()) if not rest else frozenset()
-    offers = view.by_canonical.get(next(iter(named)) if len(named) == 1 else name)
-    if offers:
-        return offers[0]
-    raise not_found(view, name)
-
-
 def _list_body(services: Services, page: ModelList, query: ModelQuery) -> dict[str, Any]:
     """The answer as it is served from memory: `cache_hit` says so."""
     view, now = page.view, services.clock.now()
@@ -231,13 +223,16 @@ def _metadata(services: Services, page: ModelList, query: ModelQuery) -> dict[st
     fetched = [head.fetched_at for head in covered.values() if head.fetched_at is not None]
     providers = {}
     for slug, head in sorted(covered.items()):
+        status, trouble = view.status_of(slug), view.trouble.get(slug)
+        if trouble is not None and status is ProviderStatus.HEALTHY:
+            status = ProviderStatus.DEGRADED
         row: dict[str, Any] = {
-            "status": view.status_of(slug).value,
+            "status": status.value,
             "last_checked": rfc3339(head.checked_at),
             "model_count": head.model_count,
         }
-        if head.error is not None:
-            row["error"] = head.error
+        if (error := trouble or head.error) is not None:
+            row["error"] = error
         if head.dropped:
             row["dropped"] = head.dropped
         providers[slug] = row
@@ -245,8 +240,8 @@ def _metadata(services: Services, page: ModelList, query: ModelQuery) -> dict[st
         "last_updated": rfc3339(max(fetched, default=None)),
         "total_models": page.total,
         "cache_hit": True,
-        "stale": bool(view.stale & covered.keys()),
-        "user_provided_keys": [],
+        "stale": _is_stale(view, query),
+        "user_provided_keys": view.provided,
         "default_models": services.models.defaults(view),
         "providers": providers,
     }
@@ -255,15 +250,24 @@ def _metadata(services: Services, page: ModelList, query: ModelQuery) -> dict[st
 def _list_etag(page: ModelList, query: ModelQuery) -> str:
     view = page.view
     place = f"{query.limit}/{query.cursor}"
-    stale = str(bool(view.stale & (query.providers or view.heads.keys())))
-    return weak_etag("v2", view.versions, query.fingerprint(), place, _statuses(view), stale, str(view.hour))
+    return weak_etag(
+        *("v2", view.versions, view.mark, query.fingerprint(), place, _statuses(view)),
+        *(str(_is_stale(view, query)), str(view.hour)),
+    )
+
+
+def _is_stale(view: CatalogView, query: ModelQuery) -> bool:
+    """Of the providers that the query covers; all of it is where others are left out, or can't be read."""
+    covered = view.heads.keys() & query.providers if query.providers else view.heads.keys()
+    return view.unread or view.only is not None or bool(view.stale & covered)
 
 
 def _statuses(view: CatalogView) -> str:
     """What a client sees of the providers' state, without the times of the checks. Of all of them: which
     models are the defaults depends on providers that the query does not cover."""
     return "\n".join(
-        f"{s}:{view.status_of(s).value}:{h.error}:{h.dropped}" for s, h in sorted(view.heads.items())
+        f"{s}:{view.status_of(s).value}:{h.error}:{h.dropped}:{view.trouble.get(s)}"
+        for s, h in sorted(view.heads.items())
     )
 
 
