@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from headgate.services.manage_settings import SettingsManager
     from headgate.services.manage_webhooks import WebhookManager
     from headgate.services.oidc import TokenVerifier
+    from headgate.services.once import Repeats
     from headgate.services.override_models import OverrideManager
     from headgate.services.platform_keys import PlatformKeys
     from headgate.services.price_tables import PriceTables
@@ -480,10 +481,16 @@ class Container:
         )
 
     @cached_property
+    def repeats(self) -> "Repeats":
+        from headgate.services.once import Repeats  # noqa: PLC0415
+
+        return Repeats(self.generations)
+
+    @cached_property
     def explain(self) -> "Explainer":
         from headgate.services.explain import Explainer  # noqa: PLC0415
 
-        return Explainer(self.chat, self.catalog)
+        return Explainer(self.chat)
 
     @cached_property
     def health(self) -> "HealthService":

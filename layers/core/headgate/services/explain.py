@@ -7,7 +7,6 @@ from typing import Any
 from headgate.domain.callers import Caller
 from headgate.domain.catalog import ModelInfo, ProviderStatus
 from headgate.domain.generation import Usage, cost_of
-from headgate.services.catalog import Catalog
 from headgate.services.chat import ChatService
 from headgate.services.chat_naming import circuit_of
 from headgate.services.chat_records import ChatAsk, denied_name, estimated_tokens, may_use
@@ -34,9 +33,8 @@ class Explained:
 class Explainer:
     """Answers from the catalogue, and from how this process has fared with the providers."""
 
-    def __init__(self, chat: ChatService, catalog: Catalog) -> None:
+    def __init__(self, chat: ChatService) -> None:
         self._chat = chat
-        self._catalog = catalog
 
     async def explain(self, caller: Caller, ask: ChatAsk) -> list[Explained]:
         """Every candidate in the order in which it would be tried, then those this caller's key may not use,
@@ -47,7 +45,7 @@ class Explainer:
         considered = _within_key(caller, await self._chat.considered(caller, ask), ask.model)
         considered = [self._left_alone(each, ask) for each in considered]
         considered.sort(key=lambda each: (not each.kept, _LEFT_ALONE in each.reasons))
-        view = await self._catalog.view()
+        view = await self._chat.seen.view(caller, ask.lent)
         rows = []
         for each in considered:
             health = view.health.get(each.candidate.provider)

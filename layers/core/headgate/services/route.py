@@ -8,6 +8,7 @@ from decimal import Decimal
 from headgate.domain.catalog import ModelInfo, ModelStatus, ProviderStatus
 from headgate.domain.credentials import PLATFORM, Credential
 from headgate.domain.errors import NoRoute
+from headgate.services.apply_overrides import DISABLED
 from headgate.services.catalog import CatalogView
 from headgate.services.offers import price_sum
 from headgate.services.suggest import not_found
@@ -191,17 +192,26 @@ def _verdicts(routing: Routing, wish: Wish, ranked: list[_Offer]) -> list[Consid
     """One for each offer and credential, the first of each."""
     found: dict[tuple[str, str], Considered] = {}
     for offer in ranked:
-        against = _why_rejected(routing, wish, offer.candidate)
         for key in _credentials(routing, offer):
+            candidate = _called_with(routing, offer.candidate, key)
+            against = _why_rejected(routing, wish, candidate)
             found.setdefault(
-                (offer.candidate.id, key.name),
+                (candidate.id, key.name),
                 Considered(
-                    candidate=replace(offer.candidate, credential=key),
+                    candidate=candidate,
                     kept=not against,
                     reasons=against or (offer.why, f"with {routing.words(key)}"),
                 ),
             )
     return list(found.values())
+
+
+def _called_with(routing: Routing, candidate: Candidate, key: Credential) -> Candidate:
+    """What is paid for a call with the platform's key is what the platform's list says of the model."""
+    platform, info = routing.view.shared, candidate.info
+    if key == PLATFORM and platform is not None:
+        info = listed(platform, candidate.provider, candidate.native_id)
+    return replace(candidate, credential=key, info=info)
 
 
 def _credentials(routing: Routing, offer: _Offer) -> tuple[Credential, ...]:
@@ -243,8 +253,8 @@ def _why_rejected(routing: Routing, wish: Wish, candidate: Candidate) -> tuple[s
     if candidate.provider in wish.ignore:
         reasons.append("a provider to leave out (ignore)")
     info = candidate.info
-    if routing.view.is_disabled(candidate.id):
-        reasons.append("disabled by an administrator")
+    if routing.view.is_disabled(candidate.id if info is None else info.id):
+        reasons.append(DISABLED)
     elif info is not None and not _callable_now(routing, info):
         reasons.append("unavailable: past its end date, or gone from the provider's list")
     reasons.extend(_too_dear(wish, info))
