@@ -193,7 +193,7 @@ async def test_a_real_answer_is_as_described(path: str, url: str) -> None:
     made = await gate.post("/v2/generations", json=TEXT)
     assert made.status_code == 200
     listed = (await gate.get("/v2/keys", key="root")).json()["data"]
-    kind = path.split("/")[2]
+    kind = path.removeprefix("/v2/").partition("/")[0]
     thing = made.json()["id"] if "generation" in path else listed[0]["id"]
     if kind in ("connections", "webhooks"):
         thing = (await gate.get(f"/v2/{kind}", key="root")).json()["data"][0]["id"]
