@@ -258,8 +258,8 @@ async def test_every_change_is_told_and_no_text_with_it() -> None:
     office = Office()
     key, text = await office.keys.mint(user_id="ann", name="CI", scopes=ONE, act=office.act())
     _, new = await office.keys.rotate(ROOT, key.id, office.act())
-    await office.keys.revoke(ROOT, key.id)
-    await office.keys.revoke(ROOT, key.id)
+    await office.keys.revoke(ROOT, key.id, office.act())
+    await office.keys.revoke(ROOT, key.id, office.act())
     events = await office.told()
     assert [event.action for event in events] == ["key.mint", "key.rotate", "key.revoke"]
     assert {(event.actor, event.target, event.user_id) for event in events} == {("key_root", key.id, "root")}

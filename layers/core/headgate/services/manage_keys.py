@@ -45,7 +45,7 @@ class KeyManager:
         act = act or Act(actor="accounts", at=self._clock.now())
         if expires_at is not None and expires_at <= act.at:
             raise InvalidRequest.of_field("expires_at", "is in the past.")
-        plain = text or _text_of(act)
+        plain = text or key_text_of(act)
         key = ApiKey(
             id=act.new_id("key"),
             hash=hash_key(plain.reveal()),
@@ -93,7 +93,7 @@ class KeyManager:
         Raises Conflict for a key that is revoked or expired, or changed at the same time.
         """
         key = await self.find(caller, key_id)
-        plain = _text_of(act)
+        plain = key_text_of(act)
         if key.hash == hash_key(plain.reveal()):  # this very act was done before
             return key, plain
         if not key.is_live(act.at):
@@ -126,6 +126,6 @@ class KeyManager:
         raise Conflict("This key keeps being changed. Try again.")
 
 
-def _text_of(act: Act) -> Secret:
-    """A text that only the act's seed tells."""
+def key_text_of(act: Act) -> Secret:
+    """The text of the key that this act makes: only its seed tells it."""
     return Secret(new_key_text(act.draw("key")))

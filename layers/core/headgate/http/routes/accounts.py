@@ -17,9 +17,11 @@ from headgate.http.answering import json_answer
 from headgate.http.body import parse, read_json
 from headgate.http.context import services_of
 from headgate.http.money import Allowance
+from headgate.http.once import made_once
 from headgate.http.paging import page_of
 from headgate.http.routes import accounts_admin, accounts_credits, accounts_projects, accounts_settings, usage
-from headgate.services.manage_keys import DEFAULT_GRACE_S, MAX_GRACE_S
+from headgate.services.acts import Act
+from headgate.services.manage_keys import DEFAULT_GRACE_S, MAX_GRACE_S, key_text_of
 
 router = APIRouter(tags=["accounts"])
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -68,18 +70,24 @@ class RotateRequest(BaseModel):
 @scoped(Scope.ADMIN)
 async def create_key(request: Request) -> Response:
     """A new key; its text is shown this once."""
-    asked = parse(KeyRequest, await read_json(request))
-    key, text = await services_of(request).keys.mint(
-        user_id=asked.user_id,
-        name=asked.name,
-        scopes=asked.scopes,
-        project_id=asked.project_id,
-        expires_at=asked.expires_at,
-        allowed_models=None if asked.allowed_models is None else tuple(asked.allowed_models),
-        limits=asked.limits.limits(),
-        act=act_of(request),
-    )
-    return json_answer({**key_json(key), "key": text.reveal()}, 201)
+    body = await read_json(request)
+    asked = parse(KeyRequest, body)
+    services = services_of(request)
+
+    async def make(act: Act) -> Response:
+        key, text = await services.keys.mint(
+            user_id=asked.user_id,
+            name=asked.name,
+            scopes=asked.scopes,
+            project_id=asked.project_id,
+            expires_at=asked.expires_at,
+            allowed_models=None if asked.allowed_models is None else tuple(asked.allowed_models),
+            limits=asked.limits.limits(),
+            act=act,
+        )
+        return json_answer({**key_json(key), "key": text.reveal()}, 201)
+
+    return await made_once(request, body, store=services.accounts, make=make, secret=key_text_of)
 
 
 @router.get("/v2/keys", **docs.KEYS)
@@ -107,13 +115,17 @@ async def get_key(request: Request, key_id: str) -> Response:
 @scoped(Scope.ADMIN)
 async def rotate_key(request: Request, key_id: str) -> Response:
     """A new text for the key, shown this once; the old one works until `old_key_expires_at`."""
-    asked = parse(RotateRequest, await read_json(request) if await request.body() else {})
-    key, text = await services_of(request).keys.rotate(
-        caller_of_request(request), key_id, act_of(request), grace_s=asked.grace_s
-    )
-    previous = key.previous
-    ends_at = None if previous is None else previous.expires_at
-    return json_answer({**key_json(key), "key": text.reveal(), "old_key_expires_at": _time(ends_at)})
+    body = await read_json(request) if await request.body() else {}
+    asked = parse(RotateRequest, body)
+    caller, services = caller_of_request(request), services_of(request)
+
+    async def make(act: Act) -> Response:
+        key, text = await services.keys.rotate(caller, key_id, act, grace_s=asked.grace_s)
+        previous = key.previous
+        ends_at = None if previous is None else previous.expires_at
+        return json_answer({**key_json(key), "key": text.reveal(), "old_key_expires_at": _time(ends_at)})
+
+    return await made_once(request, body, store=services.accounts, make=make, secret=key_text_of)
 
 
 @router.delete("/v2/keys/{key_id}", **docs.GONE)

@@ -12,12 +12,13 @@ from headgate.domain.credits import LedgerEntry
 from headgate.domain.money import money_json, usd
 from headgate.http import account_docs as docs
 from headgate.http.access import caller_of_request, scoped
-from headgate.http.acting import act_of
 from headgate.http.answering import json_answer
 from headgate.http.body import parse, read_json
 from headgate.http.context import services_of
 from headgate.http.money import Amount
+from headgate.http.once import made_once
 from headgate.http.paging import page_of
+from headgate.services.acts import Act
 from headgate.services.show_account import KeySpending
 
 router = APIRouter(tags=["accounts"])
@@ -61,11 +62,17 @@ async def list_entries(request: Request) -> Response:
 @scoped(Scope.ADMIN)
 async def grant_credits(request: Request) -> Response:
     """Adds to a user's credits, or takes from them."""
-    asked = parse(GrantRequest, await read_json(request))
-    entry = await services_of(request).credits.grant(
-        act_of(request), user_id=asked.user_id, amount_nanousd=asked.amount, reason=asked.reason
-    )
-    return json_answer({**entry_json(entry), "user_id": entry.user_id}, 201)
+    body = await read_json(request)
+    asked = parse(GrantRequest, body)
+    services = services_of(request)
+
+    async def make(act: Act) -> Response:
+        entry = await services.credits.grant(
+            act, user_id=asked.user_id, amount_nanousd=asked.amount, reason=asked.reason
+        )
+        return json_answer({**entry_json(entry), "user_id": entry.user_id}, 201)
+
+    return await made_once(request, body, store=services.accounts, make=make)
 
 
 @router.get("/v1/key", **docs.OPENROUTER_KEY)
