@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 from fastapi import Request
 
 if TYPE_CHECKING:
-    from headgate.ports import AccountStore, CatalogStore, Clock, GenerationStore, Log
+    from headgate.ports import AccountStore, CatalogStore, Clock, ConnectionStore, GenerationStore, Log
     from headgate.services.authenticate import Authenticator
     from headgate.services.caller_catalog import CallerCatalog
     from headgate.services.catalog import Catalog
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headgate.services.manage_projects import ProjectManager
     from headgate.services.manage_settings import SettingsManager
     from headgate.services.manage_webhooks import WebhookManager
+    from headgate.services.once import Repeats
     from headgate.services.override_models import OverrideManager
     from headgate.services.show_account import AccountOverview
     from headgate.services.show_providers import ProviderDirectory
@@ -58,6 +59,10 @@ class Services(Protocol):
     def explain(self) -> "Explainer": ...
     @property
     def generations(self) -> "GenerationStore": ...
+    @property
+    def repeats(self) -> "Repeats": ...
+    @property
+    def connections(self) -> "ConnectionStore": ...
     @property
     def connection_manager(self) -> "ConnectionManager": ...
     @property

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXPOSED = (
     b"x-request-id, request-id, x-headgate-generation-id, x-headgate-provider, x-headgate-model-served, "
     b"x-headgate-attempts, x-headgate-model-requested, x-headgate-dropped-fields, x-headgate-estimated, "
-    b"retry-after, x-should-retry, etag, location, "
+    b"retry-after, x-should-retry, idempotency-replayed, etag, location, "
     b"deprecation, sunset, server-timing"
 )
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"

@@ -144,7 +144,7 @@ def _hidden(response: Response, text: bytes | None, begun: Begun) -> Answer:
     body = bytes(response.body)
     return Answer(
         status=response.status_code,
-        headers=kept_headers(response.headers),
+        headers=kept_headers(response.headers.items()),
         body=body if text is None else body.replace(text, _HIDDEN),
         expires_at=begun.expires_at,
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 PING = b": ping\n\n"
-_HEADERS: list[Header] = [
+STREAM_HEADERS: list[Header] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
@@ -130,7 +130,7 @@ class EventStreamResponse(Response):
             return
         self._started = True
         await self._send(
-            {"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *self._run_headers()]}
+            {"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *self._run_headers()]}
         )
 
     async def _write(self, data: bytes) -> None:

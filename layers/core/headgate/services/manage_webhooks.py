@@ -17,6 +17,11 @@ CHANGE_OVER = timedelta(hours=24)
 """How long deliveries are signed by the secret before as well."""
 
 
+def webhook_secret_of(act: Act) -> Secret:
+    """The secret of the webhook that this act makes or rotates; only its seed tells it."""
+    return secret_text(act.draw("webhook secret"))
+
+
 class WebhookManager:
     """Webhooks of callers, each seeing its own user's only."""
 
@@ -49,7 +54,7 @@ class WebhookManager:
         if unknown := unknown_events(wanted):
             known = ", ".join([*EVENTS, *GROUPS])
             raise InvalidRequest.of_field("events", f"no event {unknown[0]!r}; there are {known}.")
-        secret = secret_text(act.draw("webhook secret"))
+        secret = webhook_secret_of(act)
         row = Webhook(
             id=act.new_id("whk"),
             user_id=caller.user_id,
@@ -73,7 +78,7 @@ class WebhookManager:
     async def rotate(self, caller: Caller, webhook_id: str, act: Act) -> tuple[Webhook, Secret]:
         """A new secret. For a day deliveries are signed by both. Raises NotFound, Conflict."""
         row = await self.get(caller, webhook_id)
-        secret = secret_text(act.draw("webhook secret"))
+        secret = webhook_secret_of(act)
         after = replace(
             row,
             sealed=await self._vault.seal(secret, webhook_context(row)),

@@ -7,7 +7,7 @@ waits for that generation, and is given its answer; or runs in its place, where 
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -25,6 +25,8 @@ KEPT = timedelta(hours=24)
 WAIT_S = 30.0
 RETRY_AFTER_S = 5.0
 _PAUSES_S = (0.2, 0.4, 0.8, 1.0)
+
+Pause = Callable[[float], Awaitable[object]]
 
 
 def once_name(user_id: str, key: str) -> str:
@@ -77,12 +79,17 @@ class Repeats:
         self._store = store
         self.wait_s = wait_s
 
-    async def settle(self, claim: Claim, begin: Callable[[Claim], Awaitable[object]]) -> Answer | None:
+    async def settle(
+        self,
+        claim: Claim,
+        begin: Callable[[Claim], Awaitable[object]],
+        pause: Pause = asyncio.sleep,
+    ) -> Answer | None:
         """The answer that this request had before; or None, and then `begin` has returned.
 
         begin: begins with a claim; raises AlreadyClaimed while it is another's. What else it raises is
         raised, unless there is an earlier answer: that one counts, whatever has changed since, but for what
-        the caller's API key may do.
+        the caller's API key may do. pause: waits for so many seconds; what it raises is raised.
 
         Raises Conflict (`idempotency_conflict`): for a key that was used with another request, and for an
         answer that is not kept; StillRunning for one that is not there in time.
@@ -104,14 +111,14 @@ class Repeats:
                 return None
             if first.fingerprint != claim.fingerprint:
                 raise used_otherwise()
-            answer = await self._answer_of(generation_id, until_s)
+            answer = await self._answer_of(generation_id, until_s, pause)
             if answer is not None:
                 return answer
             claim = replace(claim, replaces=generation_id)
 
-    async def _answer_of(self, generation_id: str, until_s: float) -> Answer | None:
+    async def _answer_of(self, generation_id: str, until_s: float, pause: Pause) -> Answer | None:
         """Waits for it. None when the generation came to nothing."""
-        record = await self._ended(generation_id, until_s)
+        record = await self._ended(generation_id, until_s, pause)
         if record is None or may_run_again(record):
             return None
         answer = await self._store.get_answer(generation_id)
@@ -123,7 +130,7 @@ class Repeats:
             )
         return answer
 
-    async def _ended(self, generation_id: str, until_s: float) -> GenerationRecord | None:
+    async def _ended(self, generation_id: str, until_s: float, pause: Pause) -> GenerationRecord | None:
         loop, looks = asyncio.get_running_loop(), 0
         while (record := await self._store.get(generation_id)) is not None and record.status in UNFINISHED:
             left_s = until_s - loop.time()
@@ -132,7 +139,7 @@ class Repeats:
                     f"The first request with this Idempotency-Key is still running, as {generation_id}.",
                     retry_after_s=RETRY_AFTER_S,
                 )
-            await asyncio.sleep(min(left_s, _PAUSES_S[min(looks, len(_PAUSES_S) - 1)]))
+            await pause(min(left_s, _PAUSES_S[min(looks, len(_PAUSES_S) - 1)]))
             looks += 1
         return record
 
@@ -189,11 +196,11 @@ class AnswerKeeper:
             self._log.error("answer.not_kept", generation_id=record.id, code=fault.code)
 
 
-def kept_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def kept_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """Those of an answer that are repeated with it: what it is and who gave it, not when or over what."""
     return tuple(
         (name, value)
-        for name, value in headers.items()
+        for name, value in headers
         if name in ("content-type", "cache-control", "x-accel-buffering", "x-should-retry")
         or name.startswith("x-headgate-")
     )

@@ -19,9 +19,11 @@ from headgate.http.answering import json_answer
 from headgate.http.body import parse, printable, read_json
 from headgate.http.context import services_of
 from headgate.http.docs import GONE
+from headgate.http.once import made_once
 from headgate.http.paging import page_of
 from headgate.http.routes import webhooks
 from headgate.providers.registry import canonical_slug
+from headgate.services.acts import Act
 from headgate.services.manage_connections import ConnectionFields, ConnectionFilter, Shown
 
 router = APIRouter(tags=["connections"])
@@ -89,11 +91,15 @@ class ConnectionPatch(_Optional):
 @scoped(Scope.CONNECTIONS)
 async def create_connection(request: Request) -> Response:
     """A new connection; its key is sealed, and never shown again."""
-    asked = parse(ConnectionRequest, await read_json(request))
-    shown = await services_of(request).connection_manager.create(
-        caller_of_request(request), fields_of(asked), act_of(request)
-    )
-    return json_answer(connection_json(shown), 201)
+    body = await read_json(request)
+    fields = fields_of(parse(ConnectionRequest, body))
+    services = services_of(request)
+
+    async def make(act: Act) -> Response:
+        shown = await services.connection_manager.create(caller_of_request(request), fields, act)
+        return json_answer(connection_json(shown), 201)
+
+    return await made_once(request, body, store=services.connections, make=make)
 
 
 @router.get("/v2/connections", **docs.CONNECTIONS)

@@ -1,8 +1,8 @@
 """Generating: OpenAI's chat completions, and Headgate's own generations."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Request
@@ -18,18 +18,15 @@ from headgate.http.access import caller_of_request, scoped
 from headgate.http.asks import chat_ask, embeddings_ask, messages_ask, responses_ask
 from headgate.http.body import parse, read_json
 from headgate.http.context import services_of
-from headgate.http.errors import Header
 from headgate.http.lent import lent_keys
 from headgate.http.paging import page_of
 from headgate.http.routes import generation_stats
+from headgate.http.runs import CLIENT_CLOSED, begun, run_headers
 from headgate.http.sse import ClientGone, EventStreamResponse, cancelled_when_client_leaves
-from headgate.services.chat import ChatRun
 from headgate.services.chat_records import ChatAsk
+from headgate.services.once import Ending
 
 router = APIRouter(tags=["generation"])
-_CLIENT_CLOSED = 499
-_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
-"""What stands in a header as it is; all else of a model's id is escaped, as in a path."""
 _FILTERS = ("status", "type", "project_id")
 
 
@@ -70,16 +67,16 @@ async def create_embeddings(request: Request) -> Response:
 
 
 async def _serve(request: Request, ask: ChatAsk) -> Response:
-    """One run, answered in the dialect in which it was asked."""
-    services = services_of(request)
-    run = _run_of(request, ask)
-    await run.prepare()
+    """One run, answered in the dialect in which it was asked; or the answer that it had before."""
+    run = await begun(request, ask, body=ask.body)
+    if isinstance(run, Response):
+        return run
     request.state.error_headers = lambda: run_headers(run)
     if ask.stream:
         return EventStreamResponse(
             run,
             headers=lambda: run_headers(run),
-            ping_s=services.settings.ping_s,
+            ping_s=services_of(request).settings.ping_s,
             path=request.scope["path"],
             request_id=request.state.request_id,
         )
@@ -87,7 +84,7 @@ async def _serve(request: Request, ask: ChatAsk) -> Response:
         async with cancelled_when_client_leaves(request.receive):
             answer = await run.answer()
     except ClientGone:
-        return Response(status_code=_CLIENT_CLOSED)
+        return Response(status_code=CLIENT_CLOSED)
     response = Response(answer.body, media_type="application/json")
     response.raw_headers.extend(run_headers(run))
     return response
@@ -97,15 +94,16 @@ async def _serve(request: Request, ask: ChatAsk) -> Response:
 @scoped(Scope.GENERATE)
 async def create_generation(request: Request) -> Response:
     """One generation of any type; text is answered at once."""
-    ask = await _generation_ask(request)
-    run = _run_of(request, ask)
-    await run.prepare()
+    body = await read_json(request)
+    run = await begun(request, _generation_ask(body), body=body, show=_shown)
+    if isinstance(run, Response):
+        return run
     request.state.error_headers = lambda: run_headers(run)
     try:
         async with cancelled_when_client_leaves(request.receive):
             await run.answer()
     except ClientGone:
-        return Response(status_code=_CLIENT_CLOSED)
+        return Response(status_code=CLIENT_CLOSED)
     response = _json(generation_json(run.record))
     response.raw_headers.extend(run_headers(run))
     return response
@@ -117,7 +115,7 @@ async def explain_generation(request: Request) -> Response:
     """Every candidate, with why it was kept or rejected. Nothing is called, recorded or charged."""
     services = services_of(request)
     lent = lent_keys(request, services.chat.registry.has)
-    ask = replace(await _generation_ask(request), lent=lent)
+    ask = replace(_generation_ask(await read_json(request)), lent=lent)
     explanation = await services.explain.explain(caller_of_request(request), ask)
     return _json(
         {
@@ -139,10 +137,14 @@ async def explain_generation(request: Request) -> Response:
     )
 
 
-async def _generation_ask(request: Request) -> ChatAsk:
+def _shown(ending: Ending) -> bytes:
+    return orjson.dumps(generation_json(ending.record))
+
+
+def _generation_ask(body: Mapping[str, Any]) -> ChatAsk:
     from headgate.http.generation_request import GenerationRequest, ask_of  # noqa: PLC0415 - pydantic models
 
-    return ask_of(parse(GenerationRequest, await read_json(request)))
+    return ask_of(parse(GenerationRequest, body))
 
 
 @router.get("/v2/generations/{generation_id}", **docs.GENERATION)
@@ -169,29 +171,6 @@ async def list_generations(request: Request) -> Response:
         caller.user_id, filters=filters, limit=limit, cursor=cursor
     )
     return _json({"data": [generation_json(record) for record in found], "next_cursor": next_cursor})
-
-
-def _run_of(request: Request, ask: ChatAsk) -> ChatRun:
-    """A run for this caller, with the keys lent for it, whose record names the request."""
-    chat = services_of(request).chat
-    lent = lent_keys(request, chat.registry.has)
-    named = replace(ask, request_id=request.state.request_id, lent=lent)
-    return chat.run(caller_of_request(request), named, request.state.timing.add)
-
-
-def run_headers(run: ChatRun) -> list[Header]:
-    """Which generation this is, who served it, and how many calls it took."""
-    headers: list[Header] = [(b"x-headgate-generation-id", run.id.encode())] if run.recorded else []
-    if run.served is not None:
-        headers.append((b"x-headgate-provider", run.served.provider.encode()))
-        headers.append((b"x-headgate-model-served", quote(run.served.id, safe=_PLAIN).encode()))
-    headers.append((b"x-headgate-attempts", str(run.attempt_count).encode()))
-    if run.call is not None and run.call.dropped:
-        names = ", ".join(dict.fromkeys(run.call.dropped))
-        headers.append((b"x-headgate-dropped-fields", quote(names, safe=_PLAIN).encode()))
-    if run.estimated:
-        headers.append((b"x-headgate-estimated", b"true"))
-    return headers
 
 
 def _may_see(caller: Caller, record: GenerationRecord) -> bool:

@@ -16,6 +16,9 @@ from headgate.http.answering import json_answer
 from headgate.http.body import parse, printable, read_json
 from headgate.http.context import services_of
 from headgate.http.docs import GONE
+from headgate.http.once import made_once
+from headgate.services.acts import Act
+from headgate.services.manage_webhooks import webhook_secret_of
 
 router = APIRouter(tags=["webhooks"])
 
@@ -39,11 +42,17 @@ class WebhookRequest(BaseModel):
 @scoped(Scope.CONNECTIONS)
 async def create_webhook(request: Request) -> Response:
     """A new webhook; its secret is shown this once."""
-    asked = parse(WebhookRequest, await read_json(request))
-    webhook, secret = await services_of(request).webhooks.create(
-        caller_of_request(request), asked.url, asked.events, act_of(request)
-    )
-    return json_answer({**webhook_json(webhook), "secret": secret.reveal()}, 201)
+    body = await read_json(request)
+    asked = parse(WebhookRequest, body)
+    services = services_of(request)
+
+    async def make(act: Act) -> Response:
+        webhook, secret = await services.webhooks.create(
+            caller_of_request(request), asked.url, asked.events, act
+        )
+        return json_answer({**webhook_json(webhook), "secret": secret.reveal()}, 201)
+
+    return await made_once(request, body, store=services.connections, make=make, secret=webhook_secret_of)
 
 
 @router.get("/v2/webhooks", **docs.WEBHOOKS)
@@ -66,11 +75,14 @@ async def get_webhook(request: Request, webhook_id: str) -> Response:
 @scoped(Scope.CONNECTIONS)
 async def rotate_webhook(request: Request, webhook_id: str) -> Response:
     """A new secret, shown this once. Until `old_secret_expires_at` deliveries are signed by both."""
-    webhook, secret = await services_of(request).webhooks.rotate(
-        caller_of_request(request), webhook_id, act_of(request)
-    )
-    ends_at = rfc3339(webhook.previous_until)
-    return json_answer({**webhook_json(webhook), "secret": secret.reveal(), "old_secret_expires_at": ends_at})
+    services = services_of(request)
+
+    async def make(act: Act) -> Response:
+        webhook, secret = await services.webhooks.rotate(caller_of_request(request), webhook_id, act)
+        shown = {"secret": secret.reveal(), "old_secret_expires_at": rfc3339(webhook.previous_until)}
+        return json_answer({**webhook_json(webhook), **shown})
+
+    return await made_once(request, {}, store=services.connections, make=make, secret=webhook_secret_of)
 
 
 @router.delete("/v2/webhooks/{webhook_id}", **GONE)
