@@ -16,11 +16,15 @@ from headgate.aws.catalog import DynamoCatalogStore
 from headgate.aws.codec import record_items
 from headgate.aws.dynamodb import to_wire
 from headgate.aws.generations import DynamoGenerationStore
+from headgate.aws.ledger import DynamoLedger
 from headgate.aws.streams import records_of
-from headgate.domain.admission import Admission, Counter
-from headgate.domain.catalog import Snapshot, SnapshotHead
+from headgate.domain.admission import Admission, Claim, Closing, Correction, Counter
+from headgate.domain.audit import AuditEvent
+from headgate.domain.catalog import Pricing, Snapshot, SnapshotHead
+from headgate.domain.credits import EntryKind, Hold, LedgerEntry, Settlement
 from headgate.domain.errors import GatewayFault
 from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
+from headgate.domain.ids import new_id
 from headgate.testing.memory import ManualClock
 from tests.contract.conftest import Aws
 from tests.contract.values import NOON, api_key, generation, model, snapshot
@@ -101,6 +105,87 @@ async def test_a_chat_request_is_two_writes(
     await generations.begin(begun, Admission(counters=counters))
     await generations.finish(chat())
     assert aws.operations() == ["put_item" if limit is None else "transact_write_items", "put_item"]
+
+
+async def test_a_chat_with_everything_is_two_calls_too_and_each_item_one_write_unit(
+    aws: Aws, table: str, make_table: MakeTable, clock: ManualClock
+) -> None:
+    ledger_table = make_table("LedgerTable")
+    store = DynamoGenerationStore(aws.clients, table, clock, ledger_table=ledger_table)
+    ledger = DynamoLedger(aws.clients, ledger_table, accounts_table=make_table("AccountsTable"))
+    await ledger.add_entry(ledger_entry("grant", 10**9), AuditEvent(**AUDITED))
+    aws.calls.clear()
+    ends = clock.now() + timedelta(minutes=1)
+    names = ("requests#29663220", "tokens#29663220", "spend#2026-11-20", "spend#2026-11")
+    limits = tuple(
+        Counter(name=f"{chat().key_id}#{name}", measure="spend", amount=1, limit=9**9, expires_at=ends)
+        for name in names
+    )
+    corrections = tuple(Correction(name=each.name, amount=5, expires_at=ends) for each in limits[1:])
+    held = Hold(entry=ledger_entry("hold", -40_960_000, price=chat_price()))
+    claim = Claim(name="c" * 64, fingerprint="f" * 64, expires_at=ends)
+    begun = replace(
+        chat(),
+        status=GenerationStatus.RUNNING,
+        usage=None,
+        attempts=(),
+        completed_at=None,
+        model=None,
+        provider=None,
+        cost_charged_nanousd=None,
+        cost_provider_nanousd=None,
+        due_at=ends,
+        held_nanousd=40_960_000,
+        raised=corrections,
+    )
+    await store.begin(begun, Admission(counters=limits, hold=held, claim=claim))
+    settled = Settlement(
+        entry=ledger_entry("settle", 40_000_000, charged_nanousd=960_000), held_nanousd=40_960_000
+    )
+    await store.finish(chat(), Closing(settlement=settled, corrections=corrections))
+    assert aws.operations() == ["transact_write_items"] * 2
+    actions = [action for call in aws.calls for action in call.params["TransactItems"]]
+    assert len(actions) == 8 + 6
+    puts = [stored_bytes(action["Put"]["Item"]) for action in actions if "Put" in action]
+    assert max(puts) <= 1024
+
+
+AUDITED: dict[str, Any] = {
+    "id": new_id("evt"),
+    "at": NOON,
+    "actor": "key_root",
+    "action": "credits.grant",
+    "target": "ada",
+}
+
+
+def ledger_entry(kind: str, amount: int, **fields: Any) -> LedgerEntry:
+    generation_id = None if kind == "grant" else chat().id
+    return LedgerEntry(
+        id=f"led_{chat().id}_{kind}",
+        user_id=chat().owner,
+        at=NOON,
+        kind=EntryKind(kind),
+        amount_nanousd=amount,
+        generation_id=generation_id,
+        **fields,
+    )
+
+
+def chat_price() -> Pricing:
+    """As much as a price may say."""
+    dear = Decimal("0.1234")
+    named = {"image": dear, "request": dear, "web_search": dear, "audio": dear}
+    return Pricing(
+        input=dear,
+        output=dear,
+        cache_read=dear,
+        cache_write=dear,
+        reasoning=dear,
+        units=named,
+        source="openrouter",
+        as_of=NOON,
+    )
 
 
 async def test_a_key_is_one_read(aws: Aws, make_table: MakeTable) -> None:
