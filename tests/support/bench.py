@@ -49,9 +49,14 @@ class Counted:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        if callable(found):
+        if not callable(found):
+            return found
+
+        def call(*given: Any, **named: Any) -> Any:
             self.calls.append(name)
-        return found
+            return found(*given, **named)
+
+        return call
 
 
 class Bench:
