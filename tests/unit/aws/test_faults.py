@@ -9,6 +9,7 @@ import pytest
 
 from headgate.aws.clients import AwsClients
 from headgate.aws.faults import (
+    BadCiphertext,
     ConditionFailed,
     NoSuchSecret,
     TransactionCancelled,
@@ -201,3 +202,23 @@ def _raised(guard: Callable[[], object], error: Exception) -> Exception | None:
             raise error
     except (GatewayFault, KeyError) as exc:
         return exc
+
+
+@pytest.mark.parametrize("code", ["InvalidCiphertextException", "IncorrectKeyException"])
+async def test_what_kms_did_not_seal_so_is_told_from_what_it_can_not_do_now(
+    endpoint: Endpoint, clients: AwsClients, code: str
+) -> None:
+    endpoint.answers(Reply.of_error(code))
+    with pytest.raises(BadCiphertext):
+        await clients.call("kms", "decrypt", CiphertextBlob=b"x")
+    for passing in (
+        "AccessDeniedException",
+        "DisabledException",
+        "KMSInternalException",
+        "ThrottlingException",
+    ):
+        endpoint.answers(Reply.of_error(passing))
+        with pytest.raises(GatewayFault) as fault:
+            await clients.call("kms", "decrypt", CiphertextBlob=b"x")
+        assert fault.value.code == "gateway_unavailable"
+        assert_quiet(fault.value)
