@@ -54,6 +54,7 @@ def _measured(part: str, given: argparse.Namespace) -> Iterable[Row]:
             at_once=given.at_once,
             extra=further_targets(given),
             upstream_port=given.upstream_port,
+            credits=given.credits,
         )
     if part == "translate":
         return translate.run(seconds=given.seconds, rounds=given.rounds)
@@ -120,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=0.8, help="length of a round of chat; lists: a sixth"
     )
     parser.add_argument("--at-once", type=_counts, default=(1, 8, 64), help="chat requests at once: 1,8,64")
+    parser.add_argument("--credits", action="store_true", help="chat: with credits enforced")
     parser.add_argument(
         "--upstream-port", type=int, default=0, help="where the mock listens, for further targets"
     )

@@ -14,7 +14,7 @@ import orjson
 import uvloop
 
 from bench.figures import Row, difference, paired, ratio
-from bench.gateway import call, mint_key, running_gateway, running_upstream, wait_for_models
+from bench.gateway import call, grant_credits, mint_key, running_gateway, running_upstream, wait_for_models
 from bench.load import Round, Target, run_round
 from bench.machine import BenchFailed, pinned, processors
 from bench.upstream import MODELS
@@ -105,12 +105,17 @@ def run(
     at_once: Sequence[int] = (1, 8, 64),
     extra: Sequence[Target] = (),
     upstream_port: int = 0,
+    credits: bool = False,
 ) -> Iterator[Row]:
-    """A row per scenario and target, as each scenario ends."""
+    """A row per scenario and target, as each scenario ends. credits: each chat holds and settles some."""
     with running_upstream(upstream_port) as upstream:
         environ = {"OPENAI_API_KEY": "sk-bench", "OPENAI_BASE_URL": f"{upstream.url}/v1"}
+        if credits:
+            environ["HEADGATE_CREDITS"] = "enforced"
         with running_gateway(environ) as gateway:
             key = mint_key(gateway)
+            if credits:
+                grant_credits(gateway)
             wait_for_models(gateway, key, len(MODELS))
             ours = Target(
                 name="headgate",

@@ -90,6 +90,18 @@ def running_gateway(environ: Mapping[str, str]) -> Iterator[Gateway]:
         yield Gateway(url, process, time.perf_counter() - started_s)
 
 
+def grant_credits(gateway: Gateway) -> None:
+    """As much as no run uses up. Raises BenchFailed."""
+    answer = call(
+        "POST",
+        f"{gateway.url}/v2/credits/grants",
+        headers={"authorization": f"Bearer {ADMIN_KEY}"},
+        body={"user_id": "bench", "amount": {"amount": "1000000", "currency": "USD"}, "reason": "bench"},
+    )
+    if answer.status != 201:
+        raise BenchFailed(f"POST /v2/credits/grants answered {answer.status}: {answer.body[:300]!r}")
+
+
 def mint_key(gateway: Gateway) -> str:
     """A caller's key with a limit that is counted at every request."""
     answer = call(

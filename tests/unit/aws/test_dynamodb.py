@@ -12,11 +12,13 @@ from headgate.aws.catalog import DynamoCatalogStore
 from headgate.aws.clients import AwsClients
 from headgate.aws.dynamodb import Item, Table, from_wire, to_wire
 from headgate.aws.generations import DynamoGenerationStore
-from headgate.domain.admission import Admission, Counter
+from headgate.domain.admission import Admission, Claim, Closing, Counter
 from headgate.domain.callers import ApiKey
 from headgate.domain.catalog import Snapshot, SnapshotHead
+from headgate.domain.credits import EntryKind, LedgerEntry, Settlement
 from headgate.domain.errors import GatewayFault, LimitReached
 from headgate.domain.generation import GenerationRecord, GenerationStatus
+from headgate.ports import AlreadyClaimed
 from headgate.testing.clock import START, ManualClock
 from tests.unit.aws.conftest import Endpoint, Received, Reply
 
@@ -172,6 +174,41 @@ async def test_a_full_window_is_told_from_a_conflict(
         await store.begin(record(), LIMITED)
     assert reached.value.retry_after_s == 30
     assert len(endpoint.received) == 1
+
+
+CLAIMED = Admission(
+    claim=Claim(name="c", fingerprint="f", expires_at=START + timedelta(days=1)), counters=(RATE,)
+)
+
+
+async def test_whether_a_key_was_used_before_is_known_before_a_full_window_refuses(
+    endpoint: Endpoint, store: DynamoGenerationStore
+) -> None:
+    """The claim met another's transaction, perhaps that of the same request sent twice."""
+    there = {
+        "generation_id": {"S": "gen_9"},
+        "fingerprint": {"S": "f"},
+        "expires_at": {"N": "1800000000"},
+    }
+    reasons = [{"Code": "ConditionalCheckFailed", "Item": there}, {"Code": "None"}, {"Code": "None"}]
+    taken = Reply.of_error("TransactionCanceledException", CancellationReasons=reasons)
+    endpoint.answers(cancelled("TransactionConflict", "None", "ConditionalCheckFailed"), taken)
+    with pytest.raises(AlreadyClaimed) as claimed:
+        await store.begin(record(), CLAIMED)
+    assert claimed.value.generation_id == "gen_9"
+    assert len(endpoint.received) == 2
+
+
+async def test_a_settlement_that_met_another_of_its_user_is_sent_again(
+    endpoint: Endpoint, clients: AwsClients
+) -> None:
+    store = DynamoGenerationStore(clients, "table", ManualClock(), ledger_table="ledger")
+    entry = LedgerEntry(id="led_1", user_id="ann", at=START, kind=EntryKind.RELEASE, amount_nanousd=5)
+    endpoint.answers(cancelled("None", "TransactionConflict", "None"), Reply())
+    await store.finish(record(), Closing(settlement=Settlement(entry=entry, held_nanousd=5)))
+    assert [request.operation for request in endpoint.received] == ["TransactWriteItems"] * 2
+    tokens = {request.body["ClientRequestToken"] for request in endpoint.received}
+    assert len(tokens) == 2  # DynamoDB would answer the first try's result again to the same token
 
 
 async def test_a_transaction_refused_for_itself_is_not_sent_again(

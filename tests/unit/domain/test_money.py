@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.domain.catalog import Pricing
-from headgate.domain.generation import Usage, cost_of
+from headgate.domain.generation import Usage, cost_of, cost_of_units
 from headgate.domain.money import decimal_text, money_json, nanousd, usd
 from tests.support.models import priced
 
@@ -156,3 +156,31 @@ def test_an_unknown_price_or_usage_is_an_unknown_cost_never_zero(
 
 def test_free_is_zero_which_is_known() -> None:
     assert cost_of(Usage(input_tokens=9, output_tokens=9), priced("0", "0")) == 0
+
+
+# -- units ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("used", "nano"),
+    [
+        ({"image": Decimal(3)}, 120_000_000),
+        ({"image": Decimal(1), "second": Decimal("2.5")}, 41_000_000),
+        ({"character": Decimal(120)}, None),
+        ({"image": Decimal(1), "character": Decimal(0)}, 40_000_000),
+        ({}, 0),
+    ],
+)
+def test_units_are_charged_each_at_its_price_and_an_unknown_price_is_no_price_of_zero(
+    used: dict[str, Decimal], nano: int | None
+) -> None:
+    units = {"image": Decimal("0.04"), "second": Decimal("0.0004")}
+    assert cost_of_units(used, priced(None, None, units=units)) == nano
+    assert cost_of_units(used, None) is None
+
+
+def test_what_a_request_itself_costs_is_added_once_to_its_units() -> None:
+    units = {"image": Decimal("0.04"), "request": Decimal("0.01")}
+    pricing = priced(None, None, units=units)
+    assert cost_of_units({"image": Decimal(2)}, pricing) == 90_000_000
+    assert cost_of_units({"image": Decimal(2), "request": Decimal(1)}, pricing) == 90_000_000

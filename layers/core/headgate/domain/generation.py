@@ -133,3 +133,17 @@ def cost_of(usage: Usage, pricing: Pricing | None) -> int | None:
     )
     per_request = pricing.units.get("request", Decimal(0))
     return nanousd(per_mtok / 1_000_000 + per_request)
+
+
+def cost_of_units(used: Mapping[str, Decimal], pricing: Pricing | None) -> int | None:
+    """What these units (`image`, `second`, `character`…) cost, in nano-dollars; None where that is unknown.
+
+    A request's own price is added once; what is used none of needs no price.
+    """
+    if pricing is None:
+        return None
+    needed = {unit: amount for unit, amount in used.items() if amount}
+    if not needed.keys() <= pricing.units.keys():
+        return None
+    cost = sum((amount * pricing.units[unit] for unit, amount in needed.items()), Decimal(0))
+    return nanousd(cost if "request" in needed else cost + pricing.units.get("request", Decimal(0)))
