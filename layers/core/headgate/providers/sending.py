@@ -80,13 +80,14 @@ class Sender:
         scope = self.provider.signing_scope(self.config)
         if scope is None:
             return request
-        if self.signer is None or request.guarded:
+        if self.signer is None or request.guarded or self.config.guarded:
             raise ProviderRefused("This request can't be signed as the gateway's own role.")
         signature = await self.signer.sign(request, service=scope.service, region=scope.region)
         return replace(request, headers={**request.headers, **signature})
 
     def limited(self, request: WireRequest, left_s: float) -> WireRequest:
-        """The request with no timeout longer than the time left, or than the configuration's."""
+        """The request with no timeout longer than the time left, or than the configuration's; and guarded
+        where that is, whatever a provider's own code forgot."""
         config = self.config
         total_s = _least(request.total_timeout_s, left_s, config.timeout_s)
         return replace(
@@ -95,6 +96,7 @@ class Sender:
             first_byte_timeout_s=_least(request.first_byte_timeout_s, total_s, config.first_byte_timeout_s),
             idle_timeout_s=_least(request.idle_timeout_s, total_s, config.idle_timeout_s),
             total_timeout_s=total_s,
+            guarded=request.guarded or config.guarded,
         )
 
 
