@@ -29,6 +29,17 @@ async def test_a_refresh_is_invoked_as_an_event(endpoint: Endpoint, starter: Lam
     ]
 
 
+async def test_looks_at_connections_are_invoked_in_one_event(
+    endpoint: Endpoint, starter: LambdaRefreshStarter
+) -> None:
+    endpoint.answers(Reply(202))
+    await starter.start_connections(iter([("ada", "con_1"), ("ada", "con_2")]))
+    assert [request.body for request in endpoint.received] == [
+        {"connections": [["ada", "con_1"], ["ada", "con_2"]]}
+    ]
+    assert endpoint.received[0].headers["X-Amz-Invocation-Type"] == "Event"
+
+
 @pytest.mark.parametrize(
     ("code", "status"),
     [("ResourceNotFoundException", 404), ("TooManyRequestsException", 429), ("ServiceException", 500)],
