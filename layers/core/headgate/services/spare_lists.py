@@ -71,7 +71,9 @@ class SpareLists:
         try:
             bound = self._registry.bind_public(slug, self._base_urls(slug))
             if bound is None:
-                raise GatewayFault("The gateway can't read its store, and this list needs a key.")
+                raise GatewayFault(
+                    "The gateway can't read its store, and this list needs a key.", code="gateway_unavailable"
+                )
             models = merge_models((await bound.list_models(deadline_s=_DEADLINE_S)).models)
         except HeadgateError as error:
             return self._failed(slug, error), ()
