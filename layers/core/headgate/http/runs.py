@@ -44,7 +44,8 @@ async def begun(
 
     Raises as `ChatRun.prepare` and `Repeats.settle`.
     """
-    claim = claim_of(request, body)
+    # Counting tokens generates nothing and costs nothing.
+    claim = None if ask.operation == "count_tokens" else claim_of(request, body)
     if claim is None:
         run = _run_of(request, ask)
         await run.prepare()
