@@ -2,11 +2,15 @@
 
 from datetime import timedelta
 
+import pytest
+
 from headgate.domain.audit import audit_event
 from headgate.domain.callers import ApiKey, Scope
 from headgate.domain.credits import EntryKind, LedgerEntry
+from headgate.domain.errors import GatewayFault
 from headgate.domain.generation import GenerationRecord, GenerationStatus
 from headgate.services.manage_keys import KeyManager
+from headgate.testing.memory import MemoryUsageStore
 from tests.support.bench import Bench, ann
 
 
@@ -70,3 +74,14 @@ async def test_what_was_granted_less_what_was_used_is_the_balance() -> None:
     await books.spend("key_3", 1_000, days_ago=0, user_id="bob")
     granted, used = await books.process("accounts").account.credits(ann())
     assert (granted - used, used) == (100, 42)
+
+
+async def test_more_usage_than_can_be_added_up_is_said_and_no_wrong_sum_is_given() -> None:
+    books = Books()
+    books.usage = MemoryUsageStore(books.clock, most_cells=2)
+    key = await books.key()
+    for amount in range(1, 5):
+        await books.spend(key.id, amount, days_ago=amount)
+    with pytest.raises(GatewayFault) as refused:
+        await books.process("accounts").account.of_key(ann(key_id=key.id))
+    assert "/v2/usage" in refused.value.detail
