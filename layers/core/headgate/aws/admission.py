@@ -26,7 +26,7 @@ from headgate.ports import AlreadyClaimed
 
 NEW = When("attribute_not_exists(#pk)")
 _NEVER = When("attribute_exists(#pk) AND attribute_not_exists(#pk)")
-_TRIES = 6
+_TRIES = 10
 _SAME_ID = "There is a generation of that id."
 ENDED = "This generation has ended already."
 
