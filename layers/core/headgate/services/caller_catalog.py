@@ -23,8 +23,7 @@ from headgate.settings import Settings
 REGISTRY_FLAG = "use_provider_registry"
 """Off, only the default providers are listed and served."""
 
-_MOST_VIEWS = 64
-_FIRST_READ_S = 3.0
+MOST_VIEWS = 64
 _STORE_AGAIN_S = 2.0
 _NO_KEYS: Mapping[str, Secret] = {}
 
@@ -34,7 +33,7 @@ class CallerCatalog:
 
     lent: reads what lent keys see; None where a request must not wait for that. spare: the default providers
     while the store can't be read and nothing is in memory; None where the catalogue alone would not help.
-    For one event loop.
+    first_read_s: how long that store may hang. For one event loop.
     """
 
     def __init__(
@@ -48,6 +47,7 @@ class CallerCatalog:
         log: Log,
         lent: LentLists | None = None,
         spare: SpareLists | None = None,
+        first_read_s: float = 3.0,
     ) -> None:
         self._catalog = catalog
         self._connections = connections
@@ -58,6 +58,7 @@ class CallerCatalog:
         self._log = log
         self._lent = lent
         self._spare = spare
+        self._first_read_s = first_read_s
         self._store_again_s = 0.0
         self._limited: tuple[int, CatalogView] | None = None
         self._partial: tuple[int, CatalogView] | None = None
@@ -131,7 +132,7 @@ class CallerCatalog:
             return await self._catalog.view()
         if self._clock.monotonic() >= self._store_again_s:
             try:
-                async with asyncio.timeout(_FIRST_READ_S):
+                async with asyncio.timeout(self._first_read_s):
                     return await self._catalog.view()
             except (GatewayFault, TimeoutError) as fault:
                 self._store_again_s = self._clock.monotonic() + _STORE_AGAIN_S
@@ -161,7 +162,7 @@ class CallerCatalog:
         if kept is None or kept[0] != made_of:
             view = merged(shared, lists, whose=caller.user_id, now=self._clock.now(), ttl_s=self._ttl_s)
             kept = self._views[name] = (made_of, view)
-            while len(self._views) > _MOST_VIEWS:
+            while len(self._views) > MOST_VIEWS:
                 self._views.popitem(last=False)
         self._views.move_to_end(name)
         return kept[1]

@@ -18,7 +18,7 @@ from headgate.providers.bound import BoundProvider, ModelListing
 from headgate.providers.registry import ProviderRegistry
 from headgate.services.key_lists import KeyList
 
-_MOST = 200
+MOST_KEPT = 200
 _RETRY_S = 30.0
 _DEADLINE_S = 10.0
 
@@ -99,7 +99,7 @@ class LentLists:
         if self._reading.get(name) is asyncio.current_task():
             kept_s = self._ttl_s if found.error is None else min(_RETRY_S, self._ttl_s)
             self._kept[name] = _Kept(self._clock.monotonic() + kept_s, found)
-            while len(self._kept) > _MOST:
+            while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return found
 
