@@ -14,7 +14,7 @@ from headgate.domain.errors import (
     ProviderRefused,
     ProviderRejected,
 )
-from headgate.services.circuits import Circuits, circuit_name
+from headgate.services.circuits import MOST_CIRCUITS, Circuits, circuit_name
 from headgate.testing.memory import ManualClock, MemoryLog
 
 POLICY = CircuitPolicy(failures=2, open_s=5, max_open_s=30)
@@ -142,3 +142,13 @@ def test_circuits_are_apart_by_provider_modality_and_key() -> None:
         circuit_name("alpha", key="con_1"),
     ]
     assert len(set(names)) == 4
+
+
+def test_keys_that_fail_once_each_do_not_fill_the_memory() -> None:
+    board = Board()
+    board.fail(name="steady")
+    for number in range(MOST_CIRCUITS):
+        board.fail(name=f"alpha/text/lent-{number}", times=1)
+    assert board.circuits.allows("steady"), "what failed longest ago is forgotten"
+    board.fail(name=f"alpha/text/lent-{MOST_CIRCUITS - 1}", times=1)
+    assert not board.circuits.allows(f"alpha/text/lent-{MOST_CIRCUITS - 1}")

@@ -39,6 +39,21 @@ def body_of(name: str, *, required: bool = True) -> dict[str, Any]:
     return {"requestBody": {"required": required, "content": {JSON: {"schema": ref(name)}}}}
 
 
+_LENT_KEY = {
+    "name": "X-Provider-Key",
+    "in": "header",
+    "required": False,
+    "schema": STRING,
+    "description": "A key lent for this request alone, as <provider>=<key>; several with commas between, or "
+    "the header several times. It is used in place of every other key for its provider, and kept nowhere.",
+}
+
+
+def _asking(name: str) -> dict[str, Any]:
+    """As `body_of`, for a route that calls providers."""
+    return {**body_of(name), "parameters": [_LENT_KEY]}
+
+
 def query(name: str, schema: Schema, description: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
 
@@ -83,6 +98,7 @@ V1_MODELS: dict[str, Any] = {
     },
     "openapi_extra": {
         "parameters": [
+            _LENT_KEY,
             _ANTHROPIC_VERSION,
             query("limit", INTEGER, f"{_WITH_VERSION}models on a page, 20 if absent."),
             query("after_id", STRING, f"{_WITH_VERSION}the page after this model."),
@@ -93,12 +109,12 @@ V1_MODELS: dict[str, Any] = {
 }
 V1_MODEL: dict[str, Any] = {
     "responses": answers({"anyOf": [ref("OpenAIModel"), ref("AnthropicModel")]}, error="OpenAIError"),
-    "openapi_extra": {"parameters": [_ANTHROPIC_VERSION]},
+    "openapi_extra": {"parameters": [_LENT_KEY, _ANTHROPIC_VERSION]},
 }
 V1_ENDPOINTS: dict[str, Any] = {"responses": answers(obj({"data": OPEN}), error="OpenAIError")}
 V2_MODELS: dict[str, Any] = {
     "responses": {**answers(ref("ModelsResponse")), **_NOT_MODIFIED},
-    "openapi_extra": {"parameters": _LIST_PARAMETERS},
+    "openapi_extra": {"parameters": [_LENT_KEY, *_LIST_PARAMETERS]},
 }
 V2_MODEL: dict[str, Any] = {"responses": {**answers(ref("ModelDetail")), **_NOT_MODIFIED}}
 
@@ -110,7 +126,7 @@ def _streamed(name: str, error: str) -> dict[str, Any]:
     }
     return {
         "responses": {**answers(OPEN, error=error), 200: success},
-        "openapi_extra": body_of(name),
+        "openapi_extra": _asking(name),
     }
 
 
@@ -119,19 +135,19 @@ RESPONSES = _streamed("ResponsesRequest", "OpenAIError")
 MESSAGES = _streamed("MessagesRequest", "AnthropicError")
 COUNT_TOKENS: dict[str, Any] = {
     "responses": answers(obj({"input_tokens": INTEGER}), error="AnthropicError"),
-    "openapi_extra": body_of("MessagesRequest"),
+    "openapi_extra": _asking("MessagesRequest"),
 }
 EMBEDDINGS: dict[str, Any] = {
     "responses": answers(OPEN, error="OpenAIError"),
-    "openapi_extra": body_of("EmbeddingsRequest"),
+    "openapi_extra": _asking("EmbeddingsRequest"),
 }
 EXPLAIN: dict[str, Any] = {
     "responses": answers(ref("Explanation")),
-    "openapi_extra": body_of("GenerationRequest"),
+    "openapi_extra": _asking("GenerationRequest"),
 }
 GENERATE: dict[str, Any] = {
     "responses": answers(ref("Generation")),
-    "openapi_extra": body_of("GenerationRequest"),
+    "openapi_extra": _asking("GenerationRequest"),
 }
 GENERATION: dict[str, Any] = {"responses": answers(ref("Generation"))}
 GENERATIONS: dict[str, Any] = {

@@ -298,7 +298,7 @@ SCHEMAS: dict[str, Schema] = {
             "config": OPEN,
             "metadata": OPEN,
             "routing": nullable(ref("Routing")),
-            "connection_id": {"type": "null"},
+            "connection_id": nullable("string"),
             "cache": nullable(obj({"ttl_s": {"const": 0}}, required=[])),
             "webhook": {"type": "null"},
             "deadline_s": nullable("number"),

@@ -16,6 +16,9 @@ _OPENING = frozenset(
         "provider_insufficient_funds",
     }
 )
+MOST_CIRCUITS = 10_000
+"""Callers bring keys of their own, each with a circuit: what failed longest ago is forgotten then."""
+
 _READ = frozenset({"provider_rejected", "content_filtered", "context_too_long"})
 """Who says this has taken the key and read the request: nothing is wrong with the provider."""
 
@@ -65,7 +68,10 @@ class Circuits:
         now_s = self._clock.monotonic()
         old = self._circuits.get(name, Circuit())
         new = old.failed(now_s, self._policy)
+        self._circuits.pop(name, None)
         self._circuits[name] = new
+        if len(self._circuits) > MOST_CIRCUITS:
+            del self._circuits[next(iter(self._circuits))]
         if new.openings > old.openings:
             self._log.warning("circuit.opened", circuit=name, code=error.code, openings=new.openings)
 
