@@ -14,7 +14,7 @@ BASE_S, LONGEST_S, TRIES = 0.05, 1.0, 10
 def run(
     rate: float, transaction_s: float, *, shards: int = 1, seconds: float = 400
 ) -> tuple[float, float, float]:
-    """`rate`: chats a second, two transactions each. The shares that met another and that gave up; p99 wait, ms."""
+    """Of `rate` chats a second, two transactions each: shares that met another, that gave up; p99 in ms."""
     chance = random.Random(1)
     queue = list(_arrivals(chance, rate, seconds))
     count, met, gave_up = len(queue), 0, 0
