@@ -1,4 +1,4 @@
-"""What `sam build` made, and the tables of the template in moto, once per test process."""
+"""What `sam build` made, once per test process, and the tables of the template in moto, for each module."""
 
 import asyncio
 import fcntl
@@ -33,11 +33,11 @@ def artefacts() -> Artefacts:
 
 @pytest.fixture(scope="session")
 def stack() -> Stack:
-    parameters = {"MockProvider": "on", "ModelsDevUrl": "", "GenaiPricesUrl": ""}
+    parameters = {"MockProvider": "on", "Credits": "enforced", "ModelsDevUrl": "", "GenaiPricesUrl": ""}
     return read_stack((ROOT / "template.yaml").read_text(), parameters)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def account(stack: Stack) -> Iterator[Account]:
     """moto in a process of its own, with the tables, no secret, and the key of the example events."""
     moto = Moto.start()
