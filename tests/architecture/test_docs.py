@@ -22,7 +22,7 @@ def test_every_parameter_is_offered_in_a_group(template: dict[str, Any]) -> None
 
 
 def test_outputs_it_names_exist(template: dict[str, Any]) -> None:
-    named = set(re.findall(r"<(\w+)>|`(ApiUrl|MintAdminKey)`", DEPLOY))
+    named = set(re.findall(r"<([A-Z]\w+)>|`(ApiUrl|MintAdminKey)`", DEPLOY))
     assert {first or second for first, second in named} <= template["Outputs"].keys()
 
 
