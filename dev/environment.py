@@ -106,7 +106,8 @@ def function_environment(spec: FunctionSpec, config: LocalConfig, aws: Mapping[s
     """One function's environment: what its template entry declares, what Lambda adds, what is local.
 
     aws: region, credentials and endpoints. What a person gave, as a parameter or as a `HEADGATE_*` setting of
-    the function's own, wins over what is usual here, and that over the template's defaults.
+    the function's own, wins over what is usual here, and that over the template's defaults. Providers' keys
+    are in none of them; their addresses are, for the function that may not read where the secrets say.
     """
     usual = {name: value for name, value in _USUAL.items() if name not in spec.chosen}
     return {
@@ -116,6 +117,7 @@ def function_environment(spec: FunctionSpec, config: LocalConfig, aws: Mapping[s
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         **aws,
+        **{name: url for name, url in config.provider_environ.items() if name.endswith("_BASE_URL")},
         **usual,
         **config.settings,
         "HEADGATE_LOCAL": "1",

@@ -27,6 +27,15 @@ def a_function(*routes: Route, **environment: str) -> FunctionSpec:
     )
 
 
+def test_functions_are_told_where_providers_are_and_never_with_what_key() -> None:
+    config = LocalConfig(
+        provider_environ={"OPENAI_API_KEY": "sk-secret", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    )
+    env = function_environment(a_function(), config, AWS)
+    assert env["OPENAI_BASE_URL"] == "http://127.0.0.1:9/v1"
+    assert "sk-secret" not in env.values()
+
+
 def test_a_function_sees_what_it_declares_and_nothing_of_the_machines_environment() -> None:
     environ = {
         "OPENAI_API_KEY": "sk-1",
