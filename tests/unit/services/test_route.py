@@ -11,12 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headgate.domain.accounts import ModelOverride
 from headgate.domain.catalog import ModelInfo, ModelStatus, Pricing, ProviderStatus
+from headgate.domain.connections import Connection
+from headgate.domain.credentials import PLATFORM, Credential
 from headgate.domain.errors import NoRoute, NotFound
 from headgate.domain.health import ProviderHealth
+from headgate.domain.secret import Secret
 from headgate.providers.registry import canonical_slug
 from headgate.services.catalog import CatalogView, view_of
-from headgate.services.route import Routing, Wish, consider, find_candidates
+from headgate.services.route import Pick, Routing, Wish, consider, find_candidates
 from headgate.services.suggest import suggest
 from headgate.testing.clock import START
 from tests.support.models import model, priced
@@ -376,3 +380,95 @@ def test_a_colon_is_no_suffix_where_ids_have_one_or_nothing_is_known_to_follow()
 def test_our_own_suffixes_stay_ours(suffix: str) -> None:
     found = find_candidates(routing(view([HOSTED])), f"requesty/lab/open{suffix}")
     assert [each.id for each in found] == [HOSTED.id]
+
+
+# -- keys --------------------------------------------------------------------------------------------------
+
+MINE, LENT = (
+    Credential(
+        paid_by="connection",
+        connection=Connection(
+            id="con_1", user_id="ann", name="Work", type="openai", created_at=START, updated_at=START
+        ),
+    ),
+    Credential(paid_by="lent", lent=Secret("sk-lent")),
+)
+
+
+def keyed(keys: Mapping[str, tuple[Credential, ...]], **more: Any) -> Routing:
+    """These keys by provider; the platform's for the others."""
+    return replace(routing(), credentials=lambda slug, _id: keys.get(slug, (PLATFORM,)), **more)
+
+
+def rows(name: str | list[Pick], to: Routing, **wish: Any) -> list[tuple[str, str, bool]]:
+    found = consider(to, name, Wish(**wish))
+    return [(each.candidate.id, each.candidate.credential.paid_by, each.kept) for each in found]
+
+
+def test_an_offer_is_one_candidate_per_key_in_their_order() -> None:
+    assert rows("openai/gpt-5", keyed({"openai": (MINE, PLATFORM)}))[:2] == [
+        (GPT.id, "connection", True),
+        (GPT.id, "platform", True),
+    ]
+
+
+def test_what_the_callers_own_key_pays_comes_before_what_is_cheaper_unless_price_was_asked_for() -> None:
+    to = keyed({"openrouter": (LENT,)})
+    assert rows("gpt-5", to)[0] == (GPT_OR.id, "lent", True)
+    assert rows("gpt-5:floor", to)[0] == (GPT_RQ.id, "platform", True)
+    assert rows("gpt-5", to, strategy="cheapest")[0] == (GPT_RQ.id, "platform", True)
+
+
+def test_the_preferred_provider_comes_first_unless_it_is_down_or_another_was_named() -> None:
+    to = keyed({"openrouter": (MINE,)}, prefers="openai")
+    assert rows("gpt-5", to)[0] == (GPT.id, "platform", True)
+    assert rows("requesty/openai/gpt-5", to)[0] == (GPT_RQ.id, "platform", True)
+    ill = replace(to, view=view(health=well() | {"openai": does("openai", "down")}))
+    assert rows("gpt-5", ill)[0] == (GPT_OR.id, "connection", True)
+
+
+def test_without_fallbacks_another_key_takes_over_no_more_than_another_provider() -> None:
+    to = keyed({"openai": (MINE, PLATFORM)})
+    found = rows("openai/gpt-5", to, allow_fallbacks=False)
+    assert [row for row in found if row[2]] == [(GPT.id, "connection", True)]
+    found = rows("openai/gpt-5", to, allow_fallbacks=False, order=("openai", "requesty"))
+    assert [row for row in found if row[2]] == [(GPT.id, "connection", True), (GPT_RQ.id, "platform", True)]
+
+
+def test_whoever_pays_may_ask_for_what_no_list_has_and_the_platform_does_not() -> None:
+    assert rows("openai/brand-new", keyed({"openai": (MINE, PLATFORM)})) == [
+        ("openai/brand-new", "connection", True)
+    ]
+    with pytest.raises(NotFound):
+        rows("gemini/brand-new", keyed({"openai": (MINE, PLATFORM)}))
+
+
+def test_an_offer_that_the_caller_has_no_key_for_is_none() -> None:
+    assert GPT.id not in {row[0] for row in rows("gpt-5", keyed({"openai": ()}))}
+
+
+def test_the_providers_own_offer_of_what_was_named_comes_before_one_that_no_list_has() -> None:
+    dated = model("anthropic/claude-5-20261101", canonical_id="anthropic/claude-5")
+    to = replace(keyed({"anthropic": (MINE,)}), view=view([dated, model("openrouter/anthropic/claude-5")]))
+    assert [row[0] for row in rows("anthropic/claude-5", to)] == [
+        "anthropic/claude-5-20261101",
+        "openrouter/anthropic/claude-5",
+    ]
+
+
+def test_a_pick_for_one_key_alone_is_called_with_that_one_first_and_others_after_all_picks() -> None:
+    to = keyed({"openai": (LENT, MINE, PLATFORM)})
+    picks = [Pick(name="openai/gpt-5", only=MINE, why="a default"), Pick(name="gemini/flash")]
+    assert rows(picks, to)[:3] == [
+        (GPT.id, "connection", True),
+        (FLASH.id, "platform", True),
+        (GPT.id, "lent", True),
+    ]
+
+
+def test_what_an_administrator_disabled_is_called_with_nobodys_key() -> None:
+    off = ModelOverride(model_id="openai/brand-new", updated_at=START, updated_by="root", enabled=False)
+    to = keyed({"openai": (MINE,)})
+    to = replace(to, view=replace(to.view, overrides={off.model_id: off}))
+    (found,) = consider(to, "openai/brand-new", Wish())
+    assert (found.kept, found.reasons) == (False, ("disabled by an administrator",))
