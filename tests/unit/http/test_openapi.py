@@ -45,7 +45,7 @@ PUTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-WITHOUT_BODY = ("/default", "/restore", "/webhooks/{webhook_id}/rotate")
+WITHOUT_BODY = ("/default", "/restore", "/webhooks/{webhook_id}/rotate", "/models/refresh")
 
 
 def schema_of(answer: httpx.Response, method: str, path: str) -> dict[str, Any] | None:
@@ -159,6 +159,8 @@ GETS = {
     "/v1/models/{model_id}/endpoints": "/v1/models/alpha/m/endpoints",
     "/v2/models": "/v2/models?limit=1",
     "/v2/models/{model_id}": "/v2/models/alpha/m",
+    "/v2/models/availability": "/v2/models/availability",
+    "/v2/models/{model_id}/availability": "/v2/models/alpha/m/availability",
     "/v2/providers": "/v2/providers",
     "/v2/providers/health": "/v2/providers/health",
     "/v2/providers/{modality}": "/v2/providers/text",
@@ -251,6 +253,32 @@ async def test_what_is_put_or_refused_is_as_described(url: str, body: Any) -> No
         answer = await gate.ask("PUT", url, key="root", json=sent)
         assert answer.status_code == (422 if wrong else 200)
         check(answer, "PUT", path or "/v2/settings")
+
+
+async def test_what_is_said_of_a_model_is_as_described() -> None:
+    gate = await busy_gate()
+    template = "/v2/models/{model_id}/override"
+    said_of = {"enabled": False, "modality": "image", "price": {"input": "1"}, "note": "why"}
+    for method, body, status in (
+        ("PATCH", said_of, 200),
+        ("PATCH", {"price": {}}, 422),
+        ("DELETE", None, 204),
+        ("DELETE", None, 404),
+    ):
+        answer = await gate.ask(method, "/v2/models/alpha/m/override", key="root", json=body)
+        assert answer.status_code == status
+        if method == "PATCH" and status == 200:
+            check(await gate.get("/v2/models/alpha/m", key="root"), "GET", "/v2/models/{model_id}")
+        if status != 204:
+            check(answer, method, template)
+
+
+async def test_lists_that_are_read_anew_are_as_described() -> None:
+    gate = await busy_gate()
+    for key, status in (("root", 202), ("ann", 200)):
+        answer = await gate.post("/v2/models/refresh", key=key)
+        assert answer.status_code == status
+        check(answer, "POST", "/v2/models/refresh")
 
 
 async def test_a_rotated_key_is_as_described() -> None:

@@ -63,9 +63,8 @@ async def get_availability(request: Request, model_id: str) -> Response:
 @scoped(Scope.MODELS_READ)
 async def refresh_own(request: Request) -> Response:
     """Drops what is kept for this caller, and has the lists of their connections read anew."""
-    services, caller = services_of(request), caller_of_request(request)
-    services.reads.check(caller)
-    started = await services.caller_catalog.refresh(caller, lent_of(request))
+    catalog = services_of(request).caller_catalog
+    started = await catalog.refresh(caller_of_request(request), lent_of(request))
     rows = [{"connection_id": each.id, "provider": each.type} for each in started]
     return json_answer({"started": rows}, 202 if rows else 200)
 
