@@ -4,7 +4,7 @@ from typing import Any
 
 from headgate.domain.catalog import Modality
 from headgate.domain.credits import EntryKind
-from headgate.http.docs import GONE, PAGE_PARAMETERS, answers, body_of, query
+from headgate.http.docs import GONE, PAGE_PARAMETERS, answers, body_of, once, query
 from headgate.http.schemas import (
     BOOLEAN,
     INTEGER,
@@ -29,7 +29,7 @@ _PROJECT = [query("project_id", STRING, "A project that the caller is in.")]
 
 ROTATED_KEY: dict[str, Any] = {
     "responses": answers(ref("RotatedKey")),
-    "openapi_extra": body_of("RotateRequest", required=False),
+    "openapi_extra": once(body_of("RotateRequest", required=False)),
 }
 PROJECT: dict[str, Any] = {"responses": answers(ref("Project"))}
 PUT_PROJECT: dict[str, Any] = {
@@ -52,7 +52,7 @@ LEDGER: dict[str, Any] = {
 GRANT: dict[str, Any] = {
     "status_code": 201,
     "responses": answers(ref("Grant"), status=201),
-    "openapi_extra": body_of("GrantRequest"),
+    "openapi_extra": once(body_of("GrantRequest")),
 }
 OPENROUTER_KEY: dict[str, Any] = {
     "responses": answers(obj({"data": ref("OpenRouterKey")}), error="OpenAIError")

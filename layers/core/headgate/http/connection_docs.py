@@ -3,7 +3,7 @@
 from typing import Any
 
 from headgate.domain.webhooks import EVENTS, GROUPS
-from headgate.http.docs import answers, body_of
+from headgate.http.docs import answers, body_of, once
 from headgate.http.schemas import (
     BOOLEAN,
     INTEGER,
@@ -107,7 +107,7 @@ CONNECTIONS: dict[str, Any] = {
 NEW_CONNECTION: dict[str, Any] = {
     "status_code": 201,
     "responses": answers(ref("Connection"), status=201),
-    "openapi_extra": body_of("ConnectionRequest"),
+    "openapi_extra": once(body_of("ConnectionRequest")),
 }
 PATCH_CONNECTION: dict[str, Any] = {**CONNECTION, "openapi_extra": body_of("ConnectionPatch")}
 TEST_CONNECTION: dict[str, Any] = {
@@ -121,6 +121,9 @@ WEBHOOKS: dict[str, Any] = {
 NEW_WEBHOOK: dict[str, Any] = {
     "status_code": 201,
     "responses": answers(ref("NewWebhook"), status=201),
-    "openapi_extra": body_of("WebhookRequest"),
+    "openapi_extra": once(body_of("WebhookRequest")),
 }
-ROTATED_WEBHOOK: dict[str, Any] = {"responses": answers(ref("RotatedWebhook"))}
+ROTATED_WEBHOOK: dict[str, Any] = {
+    "responses": answers(ref("RotatedWebhook")),
+    "openapi_extra": once({}),
+}

@@ -54,6 +54,21 @@ def _asking(name: str) -> dict[str, Any]:
     return {**body_of(name), "parameters": [_LENT_KEY]}
 
 
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "Repeated with the same body within 24 hours, the first answer is given again, marked "
+    "`Idempotency-Replayed: true`; with another body it is 409 `idempotency_conflict`.",
+}
+
+
+def once(extra: dict[str, Any]) -> dict[str, Any]:
+    """`openapi_extra` for a route that costs or creates: done once under an idempotency key."""
+    return {**extra, "parameters": [*extra.get("parameters", ()), _IDEMPOTENCY_KEY]}
+
+
 def query(name: str, schema: Schema, description: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
 
@@ -126,7 +141,7 @@ def _streamed(name: str, error: str) -> dict[str, Any]:
     }
     return {
         "responses": {**answers(OPEN, error=error), 200: success},
-        "openapi_extra": _asking(name),
+        "openapi_extra": once(_asking(name)),
     }
 
 
@@ -139,7 +154,7 @@ COUNT_TOKENS: dict[str, Any] = {
 }
 EMBEDDINGS: dict[str, Any] = {
     "responses": answers(OPEN, error="OpenAIError"),
-    "openapi_extra": _asking("EmbeddingsRequest"),
+    "openapi_extra": once(_asking("EmbeddingsRequest")),
 }
 EXPLAIN: dict[str, Any] = {
     "responses": answers(ref("Explanation")),
@@ -147,7 +162,7 @@ EXPLAIN: dict[str, Any] = {
 }
 GENERATE: dict[str, Any] = {
     "responses": answers(ref("Generation")),
-    "openapi_extra": _asking("GenerationRequest"),
+    "openapi_extra": once(_asking("GenerationRequest")),
 }
 GENERATION: dict[str, Any] = {"responses": answers(ref("Generation"))}
 GENERATIONS: dict[str, Any] = {
@@ -176,7 +191,7 @@ KEYS: dict[str, Any] = {
 NEW_KEY: dict[str, Any] = {
     "status_code": 201,
     "responses": answers(ref("NewKey"), status=201),
-    "openapi_extra": body_of("KeyRequest"),
+    "openapi_extra": once(body_of("KeyRequest")),
 }
 KEY: dict[str, Any] = {"responses": answers(ref("Key"))}
 GONE: dict[str, Any] = {"status_code": 204, "responses": answers(None, status=204)}
