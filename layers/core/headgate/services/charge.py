@@ -3,13 +3,13 @@
 Amounts are nano-dollars. A price that is unknown never becomes one of zero: what it is needed for is None.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from headgate.domain.admission import Admission, Closing, Correction, Counter
+from headgate.domain.admission import Admission, Closing, Correction, Counter, Measure
 from headgate.domain.callers import Caller
 from headgate.domain.catalog import ModelInfo
 from headgate.domain.credits import EntryKind, Hold, LedgerEntry, Settlement
@@ -225,44 +225,42 @@ def counters_of(
     may get, a limit below that would let nothing through at all.
     """
     limits = caller.limits
-    minute = now.astimezone(UTC).replace(second=0, microsecond=0)
-    day = minute.replace(hour=0, minute=0)
-    month = day.replace(day=1)
-    next_minute = minute + timedelta(minutes=1)
-    next_month = (month + timedelta(days=32)).replace(day=1)
-    stamp = int(minute.timestamp() // 60)
-    rows: tuple[tuple[str, Any, int | None, int | None, str, datetime], ...] = (
-        ("requests_per_minute", "requests", 1, limits.requests_per_minute, f"{stamp}", next_minute),
-        ("tokens_per_minute", "tokens", tokens, limits.tokens_per_minute, f"{stamp}", next_minute),
-        (
-            "credits_per_day",
-            "spend",
-            spend_nanousd,
-            limits.spend_per_day_nanousd,
-            f"{day:%Y-%m-%d}",
-            day + timedelta(days=1),
-        ),
-        (
-            "credits_per_month",
-            "spend",
-            spend_nanousd,
-            limits.spend_per_month_nanousd,
-            f"{month:%Y-%m}",
-            next_month,
-        ),
+    rows: tuple[tuple[str, Measure, int | None, int | None, _Window], ...] = (
+        ("requests_per_minute", "requests", 1, limits.requests_per_minute, _minute),
+        ("tokens_per_minute", "tokens", tokens, limits.tokens_per_minute, _minute),
+        ("credits_per_day", "spend", spend_nanousd, limits.spend_per_day_nanousd, _day),
+        ("credits_per_month", "spend", spend_nanousd, limits.spend_per_month_nanousd, _month),
     )
-    return tuple(
-        Counter(
-            name=f"{caller.key_id}#{measure}#{window}",
-            measure=measure,
-            amount=amount,
-            limit=limit,
-            expires_at=ends_at,
-            label=label,
-        )
-        for label, measure, amount, limit, window, ends_at in rows
-        if limit is not None and amount is not None
-    )
+    counters = []
+    for label, measure, amount, limit, window_of in rows:
+        if limit is not None and amount is not None:
+            window, ends_at = window_of(now.astimezone(UTC))
+            name = f"{caller.key_id}#{measure}#{window}"
+            counters.append(
+                Counter(
+                    name=name, measure=measure, amount=amount, limit=limit, expires_at=ends_at, label=label
+                )
+            )
+    return tuple(counters)
+
+
+type _Window = Callable[[datetime], tuple[str, datetime]]
+"""The name and the end of the window that a moment (UTC) is in."""
+
+
+def _minute(now: datetime) -> tuple[str, datetime]:
+    begins_at = now.replace(second=0, microsecond=0)
+    return str(int(begins_at.timestamp()) // 60), begins_at + timedelta(minutes=1)
+
+
+def _day(now: datetime) -> tuple[str, datetime]:
+    begins_at = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return f"{begins_at:%Y-%m-%d}", begins_at + timedelta(days=1)
+
+
+def _month(now: datetime) -> tuple[str, datetime]:
+    begins_at = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return f"{begins_at:%Y-%m}", (begins_at + timedelta(days=32)).replace(day=1)
 
 
 def _measure_of(counter_name: str) -> str:
