@@ -67,9 +67,12 @@ def call_of(ask: ChatAsk, candidate: Candidate) -> ChatCall:
 
 
 def running_record(
-    generation_id: str, caller: Caller, ask: ChatAsk, *, now: datetime, allowed_s: float
+    generation_id: str, caller: Caller, ask: ChatAsk, *, now: datetime, allowed_s: float, **reckoned: Any
 ) -> GenerationRecord:
-    """Written before any provider is called. allowed_s: how long it may take; then others may end it."""
+    """Written before any provider is called. allowed_s: how long it may take; then others may end it.
+
+    reckoned: the fields of what it may cost and what was set aside for it.
+    """
     return GenerationRecord(
         id=generation_id,
         owner=caller.user_id,
@@ -84,6 +87,7 @@ def running_record(
         expires_at=now + timedelta(days=RECORD_DAYS),
         request_id=ask.request_id,
         due_at=now + timedelta(seconds=allowed_s) + GRACE,
+        **reckoned,
     )
 
 
@@ -190,14 +194,16 @@ def estimated_tokens(body: Mapping[str, Any]) -> int:
 
 
 def _weight(value: Any) -> float:
-    if isinstance(value, str):
+    """By exact types first, as JSON has them: prompts have thousands of values, and every request asks."""
+    kind = type(value)
+    if kind is str:
         return 1_500.0 if value.startswith("data:") or len(value) > _LONG_TEXT else len(value) / 4
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         if value.get("type") == "base64":
             return 1_500.0
-        return sum(_weight(item) for item in value.values())
-    if isinstance(value, list):
-        return sum(_weight(item) for item in value)
+        return sum(map(_weight, value.values()))
+    if kind is list:
+        return sum(map(_weight, value))
     return 1.0 if isinstance(value, int | float) else 0.0
 
 

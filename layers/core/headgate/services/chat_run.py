@@ -124,9 +124,12 @@ class ChatRun:
         admitted = admit(
             self._caller, self._ask, candidates, generation_id=self.id, now=now, tariff=service.tariff
         )
-        record = running_record(self.id, self._caller, self._ask, now=now, allowed_s=self._allowed_s)
-        record = replace(
-            record,
+        record = running_record(
+            self.id,
+            self._caller,
+            self._ask,
+            now=now,
+            allowed_s=self._allowed_s,
             cost_estimated_nanousd=admitted.estimated_nanousd,
             held_nanousd=admitted.held_nanousd,
             raised=admitted.raised,
