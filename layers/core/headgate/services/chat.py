@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from headgate.domain.callers import Caller
-from headgate.domain.credentials import Credential
+from headgate.domain.credentials import PLATFORM, Credential
 from headgate.domain.errors import InvalidRequest
 from headgate.ports import Clock, GenerationStore, Log
 from headgate.providers.registry import ProviderRegistry, canonical_slug
@@ -21,6 +21,8 @@ from headgate.services.reach import Reach, ReachService
 from headgate.services.route import Candidate, Considered, Pick, Routing, consider, kept, listed
 from headgate.services.settle import PAUSES_S
 from headgate.settings import Settings
+
+_PLATFORM = (PLATFORM,)
 
 __all__ = ["ChatRun", "ChatService", "StageTimer"]
 
@@ -116,11 +118,19 @@ class ChatService:
             if not usable:
                 raise not_configured(within, ",".join(pick.name for pick in picks))
         unlisted = self.settings.allow_unlisted_models
+        own = reach.slugs
+        known: dict[tuple[str, str], tuple[Credential, ...]] = {}
 
         def credentials(slug: str, native_id: str) -> tuple[Credential, ...]:
-            there = listed(view.platform, slug, native_id) is not None
-            paid = slug in platform and (there or unlisted)
-            return reach.credentials(slug, native_id, platform=paid, listed=there)
+            found = known.get((slug, native_id))
+            if found is None:
+                there = listed(view.platform, slug, native_id) is not None
+                paid = slug in platform and (there or unlisted)
+                found = _PLATFORM if paid and not own else ()
+                if own:
+                    found = reach.credentials(slug, native_id, platform=paid, listed=there)
+                known[slug, native_id] = found
+            return found
 
         return Routing(
             view=view,

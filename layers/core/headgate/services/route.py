@@ -365,7 +365,8 @@ def _order(routing: Routing, candidate: Candidate, *, by: str) -> tuple[object, 
     Where price and speed were not asked for, the provider that the caller prefers comes before others that
     are not down, and what the caller's own key pays before what the platform's does.
     """
-    own = any(each.caller_pays for each in routing.credentials(candidate.provider, candidate.native_id)[:1])
+    keys = routing.credentials(candidate.provider, candidate.native_id)
+    own = bool(keys) and keys[0].caller_pays
     health = _health_rank(routing.view, candidate.provider, own=own)
     price = price_sum(candidate.info) if candidate.info is not None else None
     cheap = (price is None, price if price is not None else Decimal(0))
