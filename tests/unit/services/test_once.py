@@ -181,6 +181,18 @@ async def test_an_answer_is_given_though_its_request_could_not_begin_now() -> No
         await desk.repeats.settle(replace(CLAIM, fingerprint="g"), begin)
 
 
+async def test_a_store_that_failed_is_not_asked_whose_the_key_is_and_nobody_waits_for_himself() -> None:
+    desk = Desk()
+    desk.repeats.wait_s = 3600
+
+    async def begin(claim: Claim) -> None:
+        await desk.begin(claim)
+        raise GatewayFault.unavailable("The store")
+
+    with pytest.raises(GatewayFault):
+        await desk.repeats.settle(CLAIM, begin)
+
+
 async def test_an_answer_that_cannot_be_kept_is_no_reason_to_fail() -> None:
     store, log = MemoryGenerationStore(ManualClock()), MemoryLog()
     store.fault = GatewayFault.unavailable("The store")

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from headgate.domain.admission import Answer, Claim
-from headgate.domain.errors import AccessDenied, Conflict, HeadgateError, MalformedRequest, StillRunning
+from headgate.domain.errors import Conflict, HeadgateError, MalformedRequest, StillRunning
 from headgate.domain.generation import UNFINISHED, GenerationRecord, GenerationStatus
 from headgate.ports import MAX_ANSWER_BYTES, AlreadyClaimed, GenerationStore, Log
 
@@ -25,6 +25,7 @@ KEPT = timedelta(hours=24)
 WAIT_S = 30.0
 RETRY_AFTER_S = 5.0
 _PAUSES_S = (0.2, 0.4, 0.8, 1.0)
+_SAY_NOTHING_OF_EARLIER = frozenset({"forbidden", "unauthenticated", "gateway_unavailable"})
 
 Pause = Callable[[float], Awaitable[object]]
 
@@ -89,7 +90,7 @@ class Repeats:
 
         begin: begins with a claim; raises AlreadyClaimed while it is another's. What else it raises is
         raised, unless there is an earlier answer: that one counts, whatever has changed since, but for what
-        the caller's API key may do. pause: waits for so many seconds; what it raises is raised.
+        the caller's API key may do, and while the store can't be reached. pause: waits for so many seconds; what it raises is raised.
 
         Raises Conflict (`idempotency_conflict`): for a key that was used with another request, and for an
         answer that is not kept; StillRunning for one that is not there in time.
@@ -100,10 +101,10 @@ class Repeats:
                 await begin(claim)
             except AlreadyClaimed as taken:
                 first, generation_id = taken.claim, taken.generation_id
-            except AccessDenied:
-                raise
-            except HeadgateError:
-                found = await self._store.find_claim(claim.name) if claim.replaces is None else None
+            except HeadgateError as error:
+                # Where the store failed, what is found may be the claim of the very try that failed.
+                asks = claim.replaces is None and error.code not in _SAY_NOTHING_OF_EARLIER
+                found = await self._store.find_claim(claim.name) if asks else None
                 if found is None:
                     raise
                 first, generation_id = found
