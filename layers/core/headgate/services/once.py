@@ -90,7 +90,8 @@ class Repeats:
 
         begin: begins with a claim; raises AlreadyClaimed while it is another's. What else it raises is
         raised, unless there is an earlier answer: that one counts, whatever has changed since, but for what
-        the caller's API key may do, and while the store can't be reached. pause: waits for so many seconds; what it raises is raised.
+        the caller's API key may do, and while the store can't be reached. pause: waits for so many seconds;
+        what it raises is raised.
 
         Raises Conflict (`idempotency_conflict`): for a key that was used with another request, and for an
         answer that is not kept; StillRunning for one that is not there in time.
