@@ -35,7 +35,6 @@ from headgate.services.list_models import ModelList, ModelQuery
 from headgate.services.offers import is_available, price_sum
 
 router = APIRouter(tags=["catalogue"])
-router.routes.extend(models_own.router.routes)  # first: the path of one model takes all that is left
 FORCE_WAIT_S = 20.0
 V1_VARY = f"{VARY}, Anthropic-Version"
 
@@ -154,6 +153,10 @@ def _check_capabilities(query: ModelQuery, view: CatalogView) -> None:
         for name in sorted(unknown - listed):
             known = ", ".join(sorted(CAPABILITIES | listed))
             raise InvalidRequest.of_field("capability", f"{name[:50]} is none of {known[:2000]}.")
+
+
+# After the lists, which are asked for most, and before the path of one model, which takes all that is left.
+router.routes.extend(models_own.router.routes)
 
 
 @router.get("/v2/models/{model_id:path}", **docs.V2_MODEL)
