@@ -276,6 +276,17 @@ async def test_a_lent_key_comes_before_the_callers_connection_to_the_same_provid
     assert "alpha/connected" in await ids(gate)
 
 
+async def test_pages_of_a_lent_keys_list_go_on_in_another_process() -> None:
+    gate, _ = await two_users()
+    scripted(gate, OWN, model("alpha/z"))
+    first = await body_of(gate, query="?limit=2", headers=LENT)
+    FUNCTIONS["models"].configure({}, gate.adapters)
+    gate.register(FUNCTIONS["models"].services)
+    rest = await body_of(gate, query=f"?limit=2&cursor={first['next_cursor']}", headers=LENT)
+    found = [each["id"] for page in (first, rest) for each in page["models"]]
+    assert found == [OWN.id, "alpha/z", "beta/n"]
+
+
 # -- refreshing, availability ------------------------------------------------------------------------------
 
 

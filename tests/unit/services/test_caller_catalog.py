@@ -101,6 +101,19 @@ async def test_a_callers_view_is_made_once_until_something_differs() -> None:
     assert later.mark != first.mark
 
 
+async def test_times_of_checks_make_no_models_anew() -> None:
+    shelf = Shelf()
+    await shelf.publish("alpha", M)
+    await sees(shelf, await connect(shelf, "alpha"), OWN)
+    first = await shelf.catalog.view(ANN)
+    shelf.clock.advance(61)
+    await shelf.publish("alpha", M)
+    later = await shelf.catalog.view(ANN)
+    assert later.heads["alpha"].fetched_at != first.heads["alpha"].fetched_at
+    assert later.models is first.models
+    assert later.mark == first.mark
+
+
 async def test_of_very_many_users_the_view_that_was_longest_unused_goes_first() -> None:
     shelf = Shelf()
     await shelf.publish("alpha", M)

@@ -178,7 +178,14 @@ class CallerCatalog:
         made_of = (shared.serial, tuple(each.identity for each in lists))
         kept = self._views.get(name)
         if kept is None or kept[0] != made_of:
-            view = merged(shared, lists, whose=caller.user_id, now=self._clock.now(), ttl_s=self._ttl_s)
+            view = merged(
+                shared,
+                lists,
+                whose=caller.user_id,
+                now=self._clock.now(),
+                ttl_s=self._ttl_s,
+                before=None if kept is None else kept[1],
+            )
             kept = self._views[name] = (made_of, view)
             while len(self._views) > MOST_VIEWS:
                 self._views.popitem(last=False)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from headgate.domain.catalog import ModelInfo, SnapshotHead
 from headgate.services.apply_overrides import overridden
-from headgate.services.catalog_view import CatalogView, shelf_with, view_of
+from headgate.services.catalog_view import CatalogView, Shelf, shelf_with, view_of
 from headgate.services.key_lists import KeyList
 
 _UNSAID: tuple[object, ...] = (None, "", (), frozenset(), {})
@@ -16,32 +16,41 @@ _NOT_FILLED = frozenset({"id", "canonical_id", "provider", "status", "suffixes",
 
 
 def merged(
-    shared: CatalogView, lists: Sequence[KeyList], *, whose: str, now: datetime, ttl_s: float
+    shared: CatalogView,
+    lists: Sequence[KeyList],
+    *,
+    whose: str,
+    now: datetime,
+    ttl_s: float,
+    before: CatalogView | None = None,
 ) -> CatalogView:
     """A row per provider and id. What a caller's key sees comes before what the platform's does, and is
     filled up from that. With a lent key, its provider has what that key sees, and nothing else.
 
-    whose: the user, for the mark. now, ttl_s: which lists are old.
+    whose: the user, for the mark. now, ttl_s: which lists are old. before: what was made last for the same
+    keys; its models are taken over where they can't differ.
     """
     own = list(_of_served(lists, shared))
-    rows, sources, gone = _rows(shared, own)
-    rows = {row.id: row for row in overridden(rows.values(), shared.overrides)}
-    shelf = shelf_with(shared, rows, gone)
+    mark = f"{shared.mark}|own:{_mark_of(own, whose)}"
+    if before is not None and (before.versions, before.mark) == (shared.versions, mark):
+        shelf = Shelf(before.models, before.by_id, before.by_canonical, before.by_bare_name)
+        sources = before.sources
+    else:
+        rows, sources, gone = _rows(shared, own)
+        shelf = shelf_with(shared, {row.id: row for row in overridden(rows.values(), shared.overrides)}, gone)
     counts = Counter(model.provider for model in shelf.models)
-    old = {each.slug for each in own if _is_old(each, now, ttl_s)}
-    told = repr([whose, *(each.identity[:5] for each in own)])
     return CatalogView(
         heads=_heads(shared.heads, own, counts, ttl_s),
         health=shared.health,
         models=shelf.models,
         versions=shared.versions,
-        stale=shared.stale | old,
+        stale=shared.stale | {each.slug for each in own if _is_old(each, now, ttl_s)},
         hour=shared.hour,
         by_id=shelf.by_id,
         by_canonical=shelf.by_canonical,
         by_bare_name=shelf.by_bare_name,
         overrides=shared.overrides,
-        mark=f"{shared.mark}|own:{hashlib.sha256(told.encode()).hexdigest()[:24]}",
+        mark=mark,
         only=shared.only,
         unread=shared.unread,
         shared=shared,
@@ -49,6 +58,15 @@ def merged(
         provided=tuple(sorted({each.slug for each in own})),
         trouble={each.slug: f"{each.name}: {each.error}" for each in own if each.error is not None},
     )
+
+
+def _mark_of(lists: Iterable[KeyList], whose: str) -> str:
+    """The same in every process, so of a lent key only what it sees is in it."""
+    told = [
+        (each.slug, each.source, each.id if each.source == "connection" else "", each.version, each.error)
+        for each in lists
+    ]
+    return hashlib.sha256(repr([whose, *told]).encode()).hexdigest()[:24]
 
 
 def limited_to(view: CatalogView, slugs: frozenset[str]) -> CatalogView:
