@@ -309,6 +309,7 @@ def test_cached_and_reasoning_tokens_and_the_cost_are_told_and_recorded(
         "cache_write_tokens": None,
         "reasoning_tokens": 300,
         "total_tokens": 1500,
+        "estimated": False,
     }
     assert record["cost"]["charged"] == {"amount": "0.00228", "currency": "USD"}
 

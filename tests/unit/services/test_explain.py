@@ -12,7 +12,7 @@ from headgate.domain.errors import NotFound
 from headgate.domain.health import ProviderHealth
 from headgate.domain.money import nanousd
 from headgate.services.chat_records import ChatAsk, estimated_tokens
-from headgate.services.explain import Explained, estimated_cost
+from headgate.services.explain import Explained
 from headgate.services.route import Wish
 from headgate.testing.clock import START
 from tests.support.bench import Bench, ann
@@ -77,16 +77,6 @@ async def test_the_estimate_is_the_longest_answer_allowed_at_the_catalogues_pric
     tokens = estimated_tokens(BODY)
     assert rows[0].estimated_nanousd == nanousd((Decimal(1) * tokens + Decimal(10) * 50) / 1_000_000)
     assert rows[1].estimated_nanousd is None
-
-
-def test_where_nobody_bounds_the_answer_it_is_bounded_by_the_model_or_the_usual() -> None:
-    unbounded: dict[str, Any] = {"messages": []}
-    short = model("alpha/s", pricing=priced("0", "1"), max_output_tokens=10)
-    long = model("alpha/l", pricing=priced("0", "1"), max_output_tokens=100_000)
-    assert estimated_cost(unbounded, short) == nanousd(Decimal(10) / 1_000_000)
-    assert estimated_cost(unbounded, long) == nanousd(Decimal(1_000) / 1_000_000)
-    assert estimated_cost(unbounded, None) is None
-    assert estimated_cost({"max_completion_tokens": 3, "max_tokens": 9}, long) == 3_000
 
 
 @pytest.mark.parametrize(

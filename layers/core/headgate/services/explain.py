@@ -1,26 +1,21 @@
 """Why a request would go where it would go, without sending it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from headgate.domain.callers import Caller
-from headgate.domain.catalog import ModelInfo, ProviderStatus
-from headgate.domain.generation import Usage, cost_of
+from headgate.domain.catalog import ProviderStatus
+from headgate.services.charge import longest_charge
 from headgate.services.chat import ChatService
 from headgate.services.chat_naming import circuit_of
 from headgate.services.chat_records import ChatAsk, denied_name, estimated_tokens, may_use
 from headgate.services.route import Candidate, Considered
-
-_USUAL_OUTPUT_TOKENS = 1_000
-"""Of an answer whose length nobody bounded, for the estimate."""
 
 _LEFT_ALONE = "tried last: its circuit is open, as it failed just now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """One candidate's row. estimated_nanousd: input estimate and the longest answer allowed; None unknown."""
+    """One candidate's row. estimated_nanousd: what would be set aside for it; None where that is unknown."""
 
     candidate: Candidate
     kept: bool
@@ -46,6 +41,7 @@ class Explainer:
         considered = [self._left_alone(each, ask) for each in considered]
         considered.sort(key=lambda each: (not each.kept, _LEFT_ALONE in each.reasons))
         view = await self._chat.seen.view(caller, ask.lent)
+        tokens = estimated_tokens(ask.body)
         rows = []
         for each in considered:
             health = view.health.get(each.candidate.provider)
@@ -54,7 +50,7 @@ class Explainer:
                     candidate=each.candidate,
                     kept=each.kept,
                     reasons=each.reasons,
-                    estimated_nanousd=estimated_cost(ask.body, each.candidate.info),
+                    estimated_nanousd=longest_charge(each.candidate, ask, self._chat.tariff, tokens=tokens),
                     health=view.status_of(each.candidate.provider),
                     latency_ms=health.latency_p50_ms if health is not None else None,
                 )
@@ -78,15 +74,3 @@ def _within_key(caller: Caller, considered: list[Considered], model: str | None)
         else each
         for each in considered
     ]
-
-
-def estimated_cost(body: Mapping[str, Any], info: ModelInfo | None) -> int | None:
-    """Nano-dollars of this request at this model's prices, if its answer gets as long as it may."""
-    if info is None:
-        return None
-    asked = next(
-        (body[name] for name in ("max_completion_tokens", "max_tokens") if isinstance(body.get(name), int)),
-        min(info.max_output_tokens or _USUAL_OUTPUT_TOKENS, _USUAL_OUTPUT_TOKENS),
-    )
-    usage = Usage(input_tokens=estimated_tokens(body), output_tokens=max(0, asked))
-    return cost_of(usage, info.pricing)
