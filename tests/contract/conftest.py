@@ -14,7 +14,7 @@ from boto3.session import Session
 
 from headgate.aws.accounts import DynamoAccountStore
 from headgate.aws.catalog import DynamoCatalogStore
-from headgate.aws.clients import AwsClients
+from headgate.aws.clients import AwsClients, AwsTuning
 from headgate.aws.connections import DynamoConnectionStore
 from headgate.aws.generations import DynamoGenerationStore
 from headgate.aws.ledger import DynamoLedger
@@ -113,6 +113,7 @@ def _session_aws(moto_endpoint: str) -> Iterator[Aws]:
         clients = AwsClients(
             region="us-east-1",
             endpoint_url=moto_endpoint,
+            tuning=AwsTuning(read_timeout_s=60.0),  # moto takes what a busy machine leaves it
             on_call=lambda service, operation, params: calls.append(AwsCall(service, operation, params)),
         )
         yield Aws(moto_endpoint, clients, calls)
