@@ -99,7 +99,35 @@ _ENTRY: dict[str, Schema] = {
     "reason": nullable("string"),
 }
 
+_KEY_FIELDS: dict[str, Any] = {
+    "id": STRING,
+    "user_id": STRING,
+    "project_id": nullable("string"),
+    "name": STRING,
+    "scopes": STRINGS,
+    "hint": STRING,
+    "expires_at": NULL_TIME,
+    "allowed_models": nullable("array", items=STRING),
+    "limits": ref("KeyLimits"),
+    "created_at": TIME,
+    "revoked_at": NULL_TIME,
+}
+
 SCHEMAS: dict[str, Schema] = {
+    "Key": obj(_KEY_FIELDS),
+    "NewKey": obj({**_KEY_FIELDS, "key": STRING}),
+    "KeyRequest": obj(
+        {
+            "user_id": STRING,
+            "project_id": nullable("string"),
+            "name": STRING,
+            "scopes": array(enum(["models:read", "generate", "connections", "admin"])),
+            "expires_at": NULL_TIME,
+            "allowed_models": nullable("array", items=STRING),
+            "limits": ref("KeyLimitsRequest"),
+        },
+        required=["user_id", "name", "scopes"],
+    ),
     "KeyLimits": obj(
         {
             "requests_per_minute": nullable("integer"),

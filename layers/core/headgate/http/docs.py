@@ -3,6 +3,7 @@
 from typing import Any
 
 from headgate.domain.catalog import Modality, ModelStatus
+from headgate.http.examples import EXAMPLES
 from headgate.http.schemas import (
     BOOLEAN,
     INTEGER,
@@ -36,7 +37,8 @@ def answers(schema: Schema | None, *, status: int = 200, error: str = "Problem")
 
 def body_of(name: str, *, required: bool = True) -> dict[str, Any]:
     """`openapi_extra` for a JSON body that the route reads itself."""
-    return {"requestBody": {"required": required, "content": {JSON: {"schema": ref(name)}}}}
+    content = {JSON: {"schema": ref(name), "example": EXAMPLES[name]}}
+    return {"requestBody": {"required": required, "content": content}}
 
 
 _LENT_KEY = {
@@ -137,7 +139,7 @@ V2_MODEL: dict[str, Any] = {"responses": {**answers(ref("ModelDetail")), **_NOT_
 def _streamed(name: str, error: str) -> dict[str, Any]:
     success = {
         "description": "The answer; with `stream`, its events as server-sent events",
-        "content": {JSON: {"schema": OPEN}, "text/event-stream": {"schema": STRING}},
+        "content": {JSON: {"schema": OPEN}, "text/event-stream": {}},
     }
     return {
         "responses": {**answers(OPEN, error=error), 200: success},

@@ -220,19 +220,6 @@ _CHECK = obj(
         "latency_ms": nullable("integer"),
     }
 )
-_KEY_FIELDS: dict[str, Any] = {
-    "id": STRING,
-    "user_id": STRING,
-    "project_id": nullable("string"),
-    "name": STRING,
-    "scopes": STRINGS,
-    "hint": STRING,
-    "expires_at": NULL_TIME,
-    "allowed_models": nullable("array", items=STRING),
-    "limits": ref("KeyLimits"),
-    "created_at": TIME,
-    "revoked_at": NULL_TIME,
-}
 
 SCHEMAS: dict[str, Schema] = {
     "Money": MONEY,
@@ -385,19 +372,5 @@ SCHEMAS: dict[str, Schema] = {
             "latency_ms": obj({"p50": nullable("integer"), "p95": nullable("integer")}),
             "checks": {"type": "object", "additionalProperties": _CHECK},
         }
-    ),
-    "Key": obj(_KEY_FIELDS),
-    "NewKey": obj({**_KEY_FIELDS, "key": STRING}),
-    "KeyRequest": obj(
-        {
-            "user_id": STRING,
-            "project_id": nullable("string"),
-            "name": STRING,
-            "scopes": array(enum(["models:read", "generate", "connections", "admin"])),
-            "expires_at": NULL_TIME,
-            "allowed_models": nullable("array", items=STRING),
-            "limits": ref("KeyLimitsRequest"),
-        },
-        required=["user_id", "name", "scopes"],
     ),
 }
