@@ -241,13 +241,13 @@ async def test_another_lent_key_is_another_list() -> None:
     gate, _ = await two_users()
 
     def by_key(request: WireRequest) -> Answer:
-        return listing(model(f"alpha/of-{key_sent(request)}"))
+        return listing(model(f"alpha/of-{key_sent(request)[-3:]}"))
 
     gate.transport.on("https://alpha.example/models", by_key)
     gate.transport.on("https://alpha.example/key", Answer())
     for name in ("one", "two"):
         found = await ids(gate, headers={"x-provider-key": f"alpha=sk-{name}"})
-        assert found == [f"alpha/of-sk-{name}", "beta/n"]
+        assert found == [f"alpha/of-{name}", "beta/n"]
 
 
 @pytest.mark.parametrize("refusal", ["key", "list"])
@@ -346,3 +346,27 @@ async def test_a_chat_finds_what_its_callers_own_key_sees_and_nobody_elses() -> 
     assert (await gate.post("/v1/chat/completions", json=ask)).status_code == 200
     assert key_sent(gate.transport.requests[-1]) == "sk-work-0123456789"
     assert (await gate.post("/v1/chat/completions", key=bob, json=ask)).status_code == 404
+
+
+async def test_the_platforms_key_is_charged_by_the_platforms_list() -> None:
+    gate, _ = await two_users()
+    await sees(gate, await connect(gate, "alpha", **SERVER), model(SHARED.id))
+    ask = {"type": "text", "model": SHARED.id, "config": {"prompt": "hi", "max_tokens": 1000}}
+    rows = (await gate.post("/v2/generations/explain", json=ask)).json()["candidates"]
+    own, platforms = (each for each in rows if each["model"] == SHARED.id)
+    assert (own["connection_id"], platforms["connection_id"]) == ("con_work", None)
+    assert float(platforms["estimated_cost"]["amount"]) > 0
+    dear = ask | {"routing": {"max_price": {"input": "0.5"}}}
+    refused = (await gate.post("/v2/generations/explain", json=dear)).json()["candidates"]
+    reasons = {each["connection_id"]: each["reasons"] for each in refused if each["model"] == SHARED.id}
+    assert reasons[None] == ["its input price is above max_price"]
+    assert reasons["con_work"] == ["its input price is unknown, and max_price is set"]
+
+
+async def test_the_platform_pays_for_nothing_that_its_own_list_does_not_have() -> None:
+    gate, _ = await two_users()
+    await sees(gate, await connect(gate, "alpha"), OWN)
+    gate.transport.on("https://alpha.example/chat", Answer(status=401))
+    ask = {"model": OWN.id, "messages": [{"role": "user", "content": "hi"}]}
+    assert (await gate.post("/v1/chat/completions", json=ask)).status_code == 424
+    assert [key_sent(each) for each in gate.transport.requests] == ["sk-work-0123456789"]
