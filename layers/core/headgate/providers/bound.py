@@ -248,9 +248,8 @@ class BoundProvider:
         from headgate.providers._parts import embed  # noqa: PLC0415 - most processes never embed
 
         def start_run() -> Run:
-            return self._sender.run(
-                ends_s - self._sender.clock.monotonic(), call.model, on_attempt, retry=retry
-            )
+            left_s = ends_s - self._sender.clock.monotonic()
+            return self._sender.run(left_s, call.model, on_attempt, retry=retry)
 
         ends_s = self._sender.clock.monotonic() + deadline_s
         return await embed(self._sender, call, price, start_run=start_run)
@@ -342,6 +341,9 @@ class ChatStream:
             except HeadgateError as error:
                 error.may_have_run = True
                 events = [StreamEvent(error=error)]
+            except Exception:  # its own code crashed, which is for our caller to judge; it was asked, though
+                await self._finish("failed", "internal")
+                raise
             if self._over:
                 return []  # closed meanwhile
             if events and self._first_s is None:
@@ -382,8 +384,7 @@ class ChatStream:
 
     async def __anext__(self) -> StreamEvent:
         while not self._waiting:
-            events = await self.read()
-            if not events:
+            if not (events := await self.read()):
                 raise StopAsyncIteration
             self._waiting.extend(events)
         return self._waiting.popleft()

@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING
 
 from headgate.domain.admission import Closing
 from headgate.domain.callers import Caller
-from headgate.domain.connections import Connection
 from headgate.domain.credentials import PLATFORM
 from headgate.domain.errors import GatewayFault, HeadgateError, LimitReached, ProviderFailed
 from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
 from headgate.domain.ids import new_id
 from headgate.providers.base import ChatAnswer, ChatCall, ChatOutcome, StreamEvent
 from headgate.providers.bound import BoundProvider
-from headgate.services.bind import attention_of, blamed
 from headgate.services.charge import admit, charge_usd, charged_nanousd, closing_of, counters_of, free_of
-from headgate.services.chat_naming import circuit_of
 from headgate.services.chat_records import (
     ChatAsk,
     call_of,
@@ -36,6 +33,7 @@ from headgate.services.once import AnswerKeeper
 from headgate.services.route import Candidate
 from headgate.services.settle import settle
 from headgate.services.suggest import not_found
+from headgate.services.turns import Turns, last_word
 
 if TYPE_CHECKING:
     from headgate.services.chat import ChatService
@@ -59,12 +57,11 @@ class ChatRun:
         )
         self._allowed_s = limit_s
         self._deadline_s = self._started_s + limit_s
-        self._candidates: list[Candidate] = []
+        self._turns = Turns(service.circuits, ask)
         self._record: GenerationRecord | None = None
         self._source: Source | None = None
         self._settled = False
         self._asked: Candidate | None = None
-        self._marks: dict[str, tuple[Connection, str | None]] = {}
         self.id = new_id("gen")
         self._last = b""
         self.keeper: AnswerKeeper | None = None
@@ -109,7 +106,7 @@ class ChatRun:
         """
         service = self._service
         if self._ask.operation == "count_tokens":
-            self._candidates = candidates
+            self._turns.left = candidates
             return await service.generations.count(counters_of(self._caller, service.clock.now()))
         try:
             await self._admit(candidates)
@@ -135,7 +132,7 @@ class ChatRun:
             raised=admitted.raised,
         )
         await service.generations.begin(record, admitted.admission)
-        self._record, self._candidates = record, candidates
+        self._record, self._turns.left = record, candidates
 
     # -- whole ----------------------------------------------------------------------------------------------
 
@@ -160,24 +157,27 @@ class ChatRun:
     async def _answer_of(self, bound: BoundProvider, candidate: Candidate) -> ChatAnswer:
         call = self._call(candidate)
         if self._ask.operation == "count_tokens":
-            return await self._count_tokens(bound, call)
+            return await self._count_tokens(bound, call, candidate)
         ask = bound.embed if self._ask.operation == "embeddings" else bound.chat
         answer = await ask(
             call,
             self._price(candidate),
             deadline_s=self._left_s(),
             on_attempt=self._note_attempt,
-            retry=not self._candidates,
+            retry=not self._turns.left,
         )
-        self._worked(candidate)
+        self._turns.worked(candidate)
         return answer
 
-    async def _count_tokens(self, bound: BoundProvider, call: ChatCall) -> ChatAnswer:
+    async def _count_tokens(self, bound: BoundProvider, call: ChatCall, candidate: Candidate) -> ChatAnswer:
         """`{"input_tokens": n}`; estimated, and said to be, where the provider can't count."""
         count = await bound.count_tokens(call, deadline_s=self._left_s(), on_attempt=self._note_attempt)
         self.estimated = count is None
         if count is None:
+            self._turns.left_early(candidate)
             count = estimated_tokens(call.body)
+        else:
+            self._turns.worked(candidate)
         free = ChatOutcome(usage=Usage(cost_usd=Decimal(0)))
         return ChatAnswer(body=b'{"input_tokens":%d}' % count, outcome=free)
 
@@ -224,7 +224,7 @@ class ChatRun:
             content = produced
             if source.ended:
                 await source.finish()
-                self._worked(source.candidate)
+                self._turns.worked(source.candidate)
                 self._last = b"".join(held)
                 await self._settle(GenerationStatus.SUCCEEDED, outcome=source.outcome)
                 self._source = None
@@ -237,14 +237,14 @@ class ChatRun:
 
     async def _take_over(self, broken: Source, error: HeadgateError, *, sent: bool) -> HeadgateError | None:
         """Lets the next candidate go on, if one may; else settles, and returns the error to raise."""
-        error = self._failed(broken.candidate, error)
+        error = self._turns.failed(broken.candidate, error)
         await broken.close()
-        if not sent and error.failover and self._candidates:
+        if not sent and self._turns.may_go_on(broken.candidate, error) and self._turns.left:
             try:
                 self._source = await self._first_of(self._source_of)
                 return None
             except HeadgateError as last:
-                error = last
+                error = last_word(error, last)
         self._source = None
         await self._settle(GenerationStatus.FAILED, error=error, outcome=broken.outcome)
         return error
@@ -252,9 +252,11 @@ class ChatRun:
     async def abandon(self) -> None:
         """The client went away: stops the provider, and settles with what was produced."""
         source, self._source = self._source, None
+        outcome = None
         if source is not None:
             await source.close()
-        outcome = None if source is None else with_usage(source.outcome, self._ask.body)
+            outcome = with_usage(source.outcome, self._ask.body)
+            self._turns.left_early(source.candidate, well=bool(outcome.text or outcome.tool_calls))
         await self._settle(GenerationStatus.CANCELLED, outcome=outcome)
 
     async def _source_of(self, bound: BoundProvider, candidate: Candidate) -> Source:
@@ -263,7 +265,7 @@ class ChatRun:
             self._price(candidate),
             deadline_s=self._left_s(),
             on_attempt=self._note_attempt,
-            retry=not self._candidates,
+            retry=not self._turns.left,
         )
         source = Source(stream, candidate)
         await source.first()
@@ -285,44 +287,25 @@ class ChatRun:
             self._timer("provider", self._service.clock.monotonic() - started_s)
 
     async def _try_each[T](self, call: Callable[[BoundProvider, Candidate], Awaitable[T]]) -> T:
-        last: HeadgateError | None = None
-        while self._candidates:
-            candidate = self._asked = self._next_candidate()
+        told: HeadgateError | None = None
+        while self._turns.left:
+            candidate = self._asked = self._turns.take()
             try:
                 bound = await self._bind(candidate)
                 result = await call(bound, candidate)
+            except asyncio.CancelledError:
+                self._turns.left_early(candidate)
+                raise
             except Exception as raised:  # noqa: BLE001 - a provider's own code may raise anything
-                error = self._failed(candidate, self._as_error(raised, candidate))
-                last = error
-                if not error.failover or self._service.clock.monotonic() >= self._deadline_s:
-                    raise error from None
+                error = self._turns.failed(candidate, self._as_error(raised, candidate))
+                told = last_word(told, error)
+                late = self._service.clock.monotonic() >= self._deadline_s
+                if late or not self._turns.may_go_on(candidate, error):
+                    raise told from None
                 continue
             self.served = candidate
             return result
-        raise last or ProviderFailed("No candidate is left.")
-
-    def _next_candidate(self) -> Candidate:
-        """The first whose circuit lets a call through; where none does, the first: better a try than none."""
-        circuits = self._service.circuits
-        for candidate in self._candidates:
-            if circuits.allows(circuit_of(candidate, self._ask)):
-                self._candidates.remove(candidate)
-                return candidate
-        return self._candidates.pop(0)
-
-    def _worked(self, candidate: Candidate) -> None:
-        self._service.circuits.succeeded(circuit_of(candidate, self._ask))
-        connection = candidate.credential.connection
-        if connection is not None and connection.needs_attention is not None:
-            self._marks[connection.id] = (connection, None)
-
-    def _failed(self, candidate: Candidate, error: HeadgateError) -> HeadgateError:
-        """The error as it is told: whose key it was, if it was refused."""
-        self._service.circuits.failed(circuit_of(candidate, self._ask), error)
-        connection, reason = candidate.credential.connection, attention_of(error)
-        if connection is not None and reason is not None:
-            self._marks[connection.id] = (connection, reason)
-        return blamed(error, candidate.credential)
+        raise told or ProviderFailed("No candidate is left.")
 
     def _as_error(self, raised: Exception, candidate: Candidate) -> HeadgateError:
         """A crash in a provider's own code is the gateway's fault, and settled like any other error."""
@@ -395,6 +378,5 @@ class ChatRun:
 
     async def _mark_connections(self) -> None:
         """Last, since a request's outcome does not hang on it."""
-        while self._marks:
-            _, (connection, reason) = self._marks.popitem()
+        for connection, reason in self._turns.marks():
             await self._service.reach.note_attention(connection, reason)

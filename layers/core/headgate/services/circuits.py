@@ -63,7 +63,7 @@ class Circuits:
         where a half-open circuit's one call ends in one, the next may go out, else it would be closed for as
         long as that call could have taken. A provider that has read the request is well."""
         if error.code not in _OPENING:
-            self._release(name, well=error.code in _READ)
+            self.given_up(name, well=error.code in _READ)
             return
         now_s = self._clock.monotonic()
         old = self._circuits.get(name, Circuit())
@@ -75,7 +75,9 @@ class Circuits:
         if new.openings > old.openings:
             self._log.warning("circuit.opened", circuit=name, code=error.code, openings=new.openings)
 
-    def _release(self, name: str, *, well: bool) -> None:
+    def given_up(self, name: str, *, well: bool) -> None:
+        """Frees the place of a half-open circuit's one call, which told nothing, or that the provider is
+        `well`. Says nothing of any other circuit."""
         circuit = self._circuits.get(name)
         if circuit is None or circuit.state(self._clock.monotonic()) != "half_open":
             return
