@@ -6,7 +6,6 @@ Every send is reported to `on_attempt`, once, when its outcome is known.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from headgate.domain.errors import FieldError, HeadgateError, ProviderBusy, ProviderFailed, ProviderRefused
@@ -14,6 +13,7 @@ from headgate.domain.generation import Attempt
 from headgate.domain.retry import RetryPolicy, decide_retry
 from headgate.ports import Clock, HttpTransport, RequestSigner, WireRequest, WireResponse
 from headgate.providers.base import Provider, ProviderConfig, StreamEvent
+from headgate.providers.striking import STARS, cut_chain, struck, struck_all, struck_bytes
 
 OnAttempt = Callable[[Attempt], None]
 Sleep = Callable[[float], Awaitable[None]]
@@ -22,7 +22,6 @@ ERROR_BODY_BYTES = 65_536
 ERROR_BODY_TIMEOUT_S = 5.0
 MAX_FOLLOWED = 20
 """Redirects in a row that a provider may mean; as many as browsers follow."""
-STARS = "••••••••"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,24 +51,29 @@ class Sender:
     def clean(self, error: HeadgateError) -> HeadgateError:
         """The same error, with the provider's name, and without the key should the provider echo it."""
         error.provider = error.provider or self.provider.spec.slug
-        for key in self.keys:
-            error.detail = error.detail.replace(key, STARS)
-            error.args = _starred(error.args, key)
-            error.members = _starred(error.members, key)
-            error.provider_request_id = _starred(error.provider_request_id, key)
-            error.errors = tuple(
-                FieldError(_starred(each.field, key), _starred(each.message, key)) for each in error.errors
-            )
+        keys = self.keys
+        cut_chain(error, keys)
+        error.detail = struck(error.detail, keys)
+        error.args = struck_all(error.args, keys)
+        error.members = struck_all(error.members, keys)
+        error.provider_request_id = struck_all(error.provider_request_id, keys)
+        error.errors = tuple(
+            FieldError(struck(each.field, keys), struck(each.message, keys)) for each in error.errors
+        )
         return error
+
+    def without_keys(self, body: bytes) -> bytes:
+        """An answer as it came, but for the key should it repeat that: a list is stored, and shown to all."""
+        for key in self.keys:
+            if (plain := key.encode()) in body:
+                body = body.replace(plain, STARS.encode())
+        return body
 
     def clean_event(self, event: StreamEvent) -> StreamEvent:
         """An error inside a stream is cleaned like one before it, its bytes too."""
         if event.error is None:
             return event
-        data = event.data
-        for key in self.keys:
-            data = data.replace(key.encode(), STARS.encode())
-        return replace(event, data=data, error=self.clean(event.error))
+        return replace(event, data=struck_bytes(event.data, self.keys), error=self.clean(event.error))
 
     async def signed(self, request: WireRequest) -> WireRequest:
         """The request with a signature, where the provider asks for one.
@@ -124,7 +128,7 @@ class Run:
         """As `exchange`, for what is told in the answer's headers too; their names are lower case."""
 
         async def read(response: WireResponse, started_s: float) -> T:
-            parsed = parse(response.headers, await response.read())
+            parsed = parse(response.headers, self.sender.without_keys(await response.read()))
             await response.close()
             self.report("succeeded", None, started_s)
             return parsed
@@ -152,6 +156,9 @@ class Run:
                 self.report("failed", failure.code, started_s)
             except asyncio.CancelledError:
                 self.report("cancelled", None, started_s)
+                raise
+            except Exception:  # its own code crashed, which is for our caller to judge; it was asked, though
+                self.report("failed", "internal", started_s)
                 raise
             sends += 1
             decision = decide_retry(
@@ -261,16 +268,6 @@ def _origin(url: str) -> tuple[str, str] | None:
 
 def _least(first: float, *others: float | None) -> float:
     return min(first, *(other for other in others if other is not None))
-
-
-def _starred(value: Any, key: str) -> Any:
-    if isinstance(value, str):
-        return value.replace(key, STARS)
-    if isinstance(value, dict):
-        return {_starred(name, key): _starred(each, key) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_starred(each, key) for each in value]
-    return tuple(_starred(each, key) for each in value) if isinstance(value, tuple) else value
 
 
 def _redirected(request: WireRequest, response: WireResponse) -> HeadgateError:
