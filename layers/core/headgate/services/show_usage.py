@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+import hashlib
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,6 +14,7 @@ from headgate.domain.usage import Dimension, UsageSums
 from headgate.ports import TooMuchUsage, UsageStore
 
 MOST_DAYS = 366
+_CHECKSUM_BYTES = 9
 
 type _Place = tuple[int, int, str]
 """Sorts as rows are shown: what cost most first, then what was asked most often."""
@@ -65,10 +66,12 @@ class UsageReporter:
             raise InvalidRequest.of_field("from", "must not be after to.")
         if (last - first).days >= MOST_DAYS:
             raise InvalidRequest.of_field("from", f"may be {MOST_DAYS} days at most before the end of to.")
-        after = None if cursor is None else _place_of(cursor)
+        whose = user_id if caller.is_admin else caller.user_id
+        scope = f"usage\n{whose}\n{dimension}\n{first}\n{last}"
+        after = None if cursor is None else _place_of(scope, cursor)
         try:
             groups = await self._store.read_usage(
-                user_id if caller.is_admin else caller.user_id,
+                whose,
                 dimension,
                 first_day=first.isoformat(),
                 last_day=last.isoformat(),
@@ -78,26 +81,30 @@ class UsageReporter:
                 "from", "There are too many groups in these days: ask for fewer days at a time."
             ) from None
         rows = sorted((UsageRow(group=group, sums=sums) for group, sums in groups.items()), key=_place)
-        return _page([row for row in rows if after is None or row.place > after], limit)
-
-
-def _page(rows: Sequence[UsageRow], limit: int) -> tuple[list[UsageRow], str | None]:
-    page = list(rows[:limit])
-    return page, _cursor_of(page[-1]) if len(rows) > limit else None
+        rows = [row for row in rows if after is None or row.place > after]
+        return rows[:limit], _cursor_of(scope, rows[limit - 1]) if len(rows) > limit else None
 
 
 def _place(row: UsageRow) -> _Place:
     return row.place
 
 
-def _cursor_of(row: UsageRow) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps(row.place)).decode().rstrip("=")
+def _cursor_of(scope: str, row: UsageRow) -> str:
+    """With a checksum over the list it belongs to, as in `headgate.paging`."""
+    place = orjson.dumps(row.place)
+    return base64.urlsafe_b64encode(_checksum(scope, place) + place).decode().rstrip("=")
 
 
-def _place_of(cursor: str) -> _Place:
+def _checksum(scope: str, place: bytes) -> bytes:
+    return hashlib.sha256(scope.encode() + b"\n" + place).digest()[:_CHECKSUM_BYTES]
+
+
+def _place_of(scope: str, cursor: str) -> _Place:
     try:
-        match orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))):
-            case [int(cost), int(requests), str(group)]:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        place = raw[_CHECKSUM_BYTES:]
+        match orjson.loads(place):
+            case [int(cost), int(requests), str(group)] if raw == _checksum(scope, place) + place:
                 return cost, requests, group
     except (binascii.Error, ValueError):
         pass
