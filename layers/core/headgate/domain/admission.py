@@ -1,6 +1,6 @@
 """What must hold for a generation to begin, and what its end puts right. Decided in one write each. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -77,12 +77,13 @@ class Closing:
 class Answer:
     """An answer kept for whoever sends the same idempotency key again, byte for byte.
 
-    headers: lower case names; none that speaks of the connection or of the moment.
+    headers: lower case names; none that speaks of the connection or of the moment. body: what one caller was
+    told, a secret at times.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
-    body: bytes
+    body: bytes = field(repr=False)
     expires_at: datetime
 
 

@@ -61,7 +61,8 @@ Metadata = Annotated[dict[str, Any], AfterValidator(_bounded)]
 class _Optional(BaseModel):
     """Fields that may be absent from a new connection, and be cleared by null in a change."""
 
-    model_config = ConfigDict(extra="forbid")
+    # Pydantic's own errors would quote all that was given, and it holds a key.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     api_key: Key | None = None
     base_url: Url | None = None
     default_model: Model | None = None
