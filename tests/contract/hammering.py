@@ -83,7 +83,7 @@ async def _hammer(job: Job) -> Tally:
 
     def answer(request: WireRequest) -> Answer:
         place = orjson.loads(request.body or b"{}")["place"]
-        return Answer(status=503) if job.failing and place % job.failing == 0 else said("x", tokens=job.used)
+        return Answer(status=503) if job.failing and place % job.failing == 1 else said("x", tokens=job.used)
 
     stage.answers("alpha", answer)
     tally = Tally()

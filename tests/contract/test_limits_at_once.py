@@ -170,7 +170,7 @@ async def test_no_more_is_held_than_there_is(shop: Shop) -> None:
 
 async def test_no_hold_is_lost(shop: Shop, clock: ManualClock) -> None:
     """A third of the requests is lost by dying processes; the sweep gives their holds back."""
-    granted = 12 * HELD + HELD // 2
+    granted = 14 * HELD + HELD // 2
     await shop.grant(granted)
     tally = shop.hammered(requests=12, used=(TOKENS, 40), lost=3, failing=5, credits="enforced")
     assert all(tally.ends[end] for end in ("served", "failed", "lost", "insufficient_credits"))
