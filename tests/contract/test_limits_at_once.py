@@ -143,7 +143,7 @@ async def test_no_more_is_spent_than_a_day_allows(shop: Shop, credits: str) -> N
     """Every one is counted with the most it may cost, and corrected to what it did; those that fail cost
     nothing."""
     await shop.grant(10**12)
-    limit = 6 * HELD
+    limit = 16 * HELD
     tally = shop.hammered(
         requests=15,
         limits=KeyLimits(spend_per_day_nanousd=limit),
