@@ -27,7 +27,7 @@ class AuditEvent:
 
     @property
     def day(self) -> str:
-        """The day that it is filed under, UTC: `2026-11-21`. By the id, as that is what readers go on from."""
+        """The day that it is filed under, UTC: `2026-11-21`. By the id: readers go on from that."""
         try:
             return time_of(self.id).date().isoformat()
         except ValueError:
