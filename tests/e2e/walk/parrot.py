@@ -152,6 +152,9 @@ MOODS: Mapping[str, Callable[[Asked], Said]] = {
     "no text": lambda asked: Said(200, _JSON, b"\xff\xfe" + asked.key.encode()),
     "other JSON": lambda asked: Said(200, _JSON, json.dumps({asked.key: [asked.key], "data": 7}).encode()),
     "an error in a 200": lambda asked: Said(200, _JSON, _error(401, _echo(asked)).body),
+    "a list that tells it": lambda asked: Said(
+        200, _JSON, json.dumps({"object": "list", "data": [{"id": asked.key, "object": "model"}]}).encode()
+    ),
     "no usage": lambda asked: Said(
         200, _JSON, json.dumps({"choices": [{"message": 7}], "content": 7, "usage": asked.key}).encode()
     ),

@@ -152,10 +152,13 @@ async def test_no_failing_provider_gets_a_key_shown(mood: str, gate: Echoing, ca
         await asyncio.gather(*(ask(caller, call) for caller in callers for call in caller.calls()))
         pairs = [(c.things["provider"], c.connection_id) for c in callers if c.connection_id]
         rows = [[f"has {slug}", connection_id] for slug, connection_id in pairs]
-        told = [
-            await refresh.on_event(refresh.function.services, {"connections": rows}),
-            await refresh.on_event(refresh.function.services, {"providers": None, "force": True}),
-            [str(row) for row in await FUNCTIONS["health"].services.health.check_all(force=True)],
+        health = FUNCTIONS["health"].services.health
+        told: list[Any] = [
+            await asyncio.gather(
+                refresh.on_event(refresh.function.services, {"connections": rows}),
+                refresh.on_event(refresh.function.services, {"providers": None, "force": True}),
+                health.check_all(force=True),
+            )
         ]
         for path in ("/v2/providers/health", "/v2/models", "/v2/generations", "/v2/connections"):
             told += [(await gate.get(path, key=caller.key)).text for caller in callers]
