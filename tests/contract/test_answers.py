@@ -1,12 +1,15 @@
 """What services may rely on of answers that are kept, and of idempotency keys in the connections table."""
 
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from headgate.aws.generations import DynamoGenerationStore
-from headgate.domain.admission import Admission, Answer, Claim
+from headgate.domain.admission import LARGEST_WITHIN, Admission, Answer, Claim, Closing
+from headgate.domain.errors import Conflict
+from headgate.domain.generation import GenerationStatus
 from headgate.ports import MAX_ANSWER_BYTES, Begun, GenerationStore
 from headgate.testing.memory import ManualClock
 from tests.contract.conftest import Aws, Connections
@@ -32,6 +35,21 @@ async def test_an_answer_is_read_back_byte_for_byte(generations: GenerationStore
     await generations.put_answer("gen_1", kept)
     assert await generations.get_answer("gen_1") == kept
     assert await generations.get_answer("gen_2") is None
+
+
+async def test_an_answer_is_kept_with_the_outcome_or_neither_is(generations: GenerationStore) -> None:
+    kept = answer(random.Random(1).randbytes(LARGEST_WITHIN))
+    running = generation(1)
+    ended = replace(running, status=GenerationStatus.SUCCEEDED)
+    await generations.begin(running)
+    for _ in range(2):  # as when it is sent again
+        await generations.finish(ended, Closing(answer=kept))
+        assert await generations.get_answer(running.id) == kept
+    with pytest.raises(Conflict):
+        await generations.finish(
+            replace(running, status=GenerationStatus.CANCELLED), Closing(answer=answer(b"late"))
+        )
+    assert await generations.get_answer(running.id) == kept
 
 
 async def test_an_answer_is_gone_at_its_end(generations: GenerationStore, clock: ManualClock) -> None:

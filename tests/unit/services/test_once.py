@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.domain.admission import Admission, Answer, Claim
+from headgate.domain.admission import LARGEST_WITHIN, Admission, Answer, Claim
 from headgate.domain.errors import Conflict, GatewayFault, MalformedRequest, NotFound
 from headgate.domain.generation import GenerationRecord, GenerationStatus
 from headgate.services.once import KEPT, AnswerKeeper, Ending, Repeats, fingerprint, may_run_again, once_name
@@ -197,7 +197,7 @@ async def test_an_answer_that_cannot_be_kept_is_no_reason_to_fail() -> None:
     store, log = MemoryGenerationStore(ManualClock()), MemoryLog()
     store.fault = GatewayFault.unavailable("The store")
     keeper = AnswerKeeper(store, log, lambda ending: answer(ending.given))
-    await keeper.keep(record(1, status=GenerationStatus.SUCCEEDED), b"x", None)
+    await keeper.keep(record(1, status=GenerationStatus.SUCCEEDED), bytes(LARGEST_WITHIN + 1), None)
     store.fault = None
     assert await store.get_answer("gen_1") is None
     assert [entry.fields["code"] for entry in log.named("answer.not_kept")] == ["gateway_unavailable"]
@@ -214,6 +214,16 @@ async def test_what_a_client_was_sent_in_pieces_is_told_as_one() -> None:
     keeper = AnswerKeeper(store, MemoryLog(), tell)
     keeper.give(b"a")
     keeper.give(b"b")
-    await keeper.keep(record(1, status=GenerationStatus.SUCCEEDED), b"c", None)
+    kept = await keeper.keep(record(1, status=GenerationStatus.SUCCEEDED), b"c", None)
     assert [ending.given for ending in ends] == [b"abc"]
-    assert await store.get_answer("gen_1") == answer(b"abc")
+    assert kept == answer(b"abc")
+
+
+@pytest.mark.parametrize("over", [0, 1])
+async def test_what_is_small_is_left_to_be_kept_with_the_outcome(over: int) -> None:
+    store = MemoryGenerationStore(ManualClock())
+    keeper = AnswerKeeper(store, MemoryLog(), lambda ending: answer(ending.given))
+    body = bytes(LARGEST_WITHIN + over)
+    kept = await keeper.keep(record(1, status=GenerationStatus.SUCCEEDED), body, None)
+    stored = await store.get_answer("gen_1")
+    assert [kept, stored] == ([None, answer(body)] if over else [answer(body), None])

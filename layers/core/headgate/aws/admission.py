@@ -219,6 +219,11 @@ def _correcting(table: Table, correction: Correction) -> Step:
     return _unconditional(action)
 
 
+def setting(table: Table, item: Mapping[str, Value | None]) -> Step:
+    """Puts an item, whatever is there."""
+    return _unconditional(table.putting(item))
+
+
 def _unconditional(action: dict[str, Any]) -> Step:
     return Step(action, lambda _: GatewayFault("The store refused what has no condition"))
 

@@ -15,6 +15,7 @@ from headgate.aws.admission import (
     claim_in,
     counting,
     end_steps,
+    setting,
 )
 from headgate.aws.answers import ANSWER_PREFIX, answer_items, answer_of
 from headgate.aws.clients import AwsClients
@@ -89,6 +90,9 @@ class DynamoGenerationStore:
         # What was never begun has no hold to settle; else its outcome alone is worth keeping.
         when = _UNFINISHED if closing.settlement is not None else _UNFINISHED_OR_NEW
         steps = end_steps(self._tables, item, closing, when=when)
+        if closing.answer is not None:
+            kept = await self._clients.run(answer_items, record.id, closing.answer)
+            steps += [setting(self._table, piece) for piece in kept]
         try:
             await self._write(item, steps, when=when)
         except Refused as refused:

@@ -65,12 +65,8 @@ class Admission:
     claim: Claim | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closing:
-    """Everything that is written together with a record's outcome, or nothing is."""
-
-    settlement: Settlement | None = None
-    corrections: tuple[Correction, ...] = ()
+LARGEST_WITHIN = 32_768
+"""Bytes of an answer's body that may be written in one with the outcome: such a write costs double."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +81,18 @@ class Answer:
     headers: tuple[tuple[str, str], ...]
     body: bytes = field(repr=False)
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """Everything that is written together with a record's outcome, or nothing is.
+
+    answer: kept for repetitions of its request; of LARGEST_WITHIN bytes at most, larger ones go before.
+    """
+
+    settlement: Settlement | None = None
+    corrections: tuple[Correction, ...] = ()
+    answer: Answer | None = None
 
 
 def limit_reached(counter: Counter, now: datetime) -> LimitReached:

@@ -372,7 +372,8 @@ class ChatRun:
     async def _close(self, record: GenerationRecord, closing: Closing, error: HeadgateError | None) -> None:
         service = self._service
         if self.keeper is not None:
-            await self.keeper.keep(record, self._last, error)
+            answer = await self.keeper.keep(record, self._last, error)
+            closing = replace(closing, answer=answer)
         await settle(service.generations, service.log, record, closing, pauses_s=service.settle_pauses_s)
         await self._mark_connections()
 

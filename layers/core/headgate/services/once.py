@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from headgate.domain.admission import Answer, Claim
+from headgate.domain.admission import LARGEST_WITHIN, Answer, Claim
 from headgate.domain.errors import Conflict, HeadgateError, MalformedRequest, StillRunning
 from headgate.domain.generation import UNFINISHED, GenerationRecord, GenerationStatus
 from headgate.ports import MAX_ANSWER_BYTES, AlreadyClaimed, GenerationStore, Log
@@ -177,25 +177,27 @@ class AnswerKeeper:
         else:
             self._given += data
 
-    async def keep(self, record: GenerationRecord, rest: bytes, error: HeadgateError | None) -> None:
+    async def keep(self, record: GenerationRecord, rest: bytes, error: HeadgateError | None) -> Answer | None:
         """Called with the outcome before it is recorded, so that whoever reads of it finds the answer.
 
-        rest: the last of what the client gets. The answer is given whether or not it could be kept.
+        Gives it back where it is small enough to be written with the outcome, in one. rest: the last of what
+        the client gets. The answer is given whether or not it could be kept.
         """
         if may_run_again(record):
-            return
+            return None
         self.give(rest)
         try:
             if self._too_long:
                 raise ValueError("too long")
-            given = bytes(self._given)
-            await self._store.put_answer(
-                record.id, self._tell(Ending(record=record, given=given, error=error))
-            )
+            answer = self._tell(Ending(record=record, given=bytes(self._given), error=error))
+            if len(answer.body) <= LARGEST_WITHIN:
+                return answer
+            await self._store.put_answer(record.id, answer)
         except ValueError:
             self._log.warning("answer.not_kept", generation_id=record.id, code="payload_too_large")
         except HeadgateError as fault:
             self._log.error("answer.not_kept", generation_id=record.id, code=fault.code)
+        return None
 
 
 def kept_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

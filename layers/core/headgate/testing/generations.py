@@ -94,6 +94,8 @@ class MemoryGenerationStore(Faulty):
             self._ledger.settle(closing.settlement)
         for each in closing.corrections:
             self._raise(each.name, each.amount, each.expires_at)
+        if closing.answer is not None:
+            self._put_answer(record.id, closing.answer)
         self._keep(record)
         self._due.pop(record.id, None)
         self._finished[record.id] = None
@@ -151,6 +153,9 @@ class MemoryGenerationStore(Faulty):
     async def put_answer(self, generation_id: str, answer: Answer) -> None:
         self.check_fault()
         check_size(answer)
+        self._put_answer(generation_id, answer)
+
+    def _put_answer(self, generation_id: str, answer: Answer) -> None:
         now = self._clock.now()
         while self._answers and next(iter(self._answers.values())).expires_at <= now:
             del self._answers[next(iter(self._answers))]
