@@ -35,19 +35,23 @@ async def open_realm() -> Gate:
     return gate
 
 
-def token(gate: Gate, *, key: rsa.RSAPrivateKey = OWN, lives_s: int = 300) -> str:
-    ends_s = int(gate.clock.now().timestamp()) + lives_s
-    claims = {"iss": ISSUER, "aud": "headgate", "sub": "ann", "exp": ends_s, "scope": "admin"}
-    return jwt.encode(claims, key, algorithm="RS256", headers={"kid": "own"})
+def token(gate: Gate, kind: str) -> str:
+    ends_s = int(gate.clock.now().timestamp()) + (-600 if kind == "expired" else 300)
+    audience = "elsewhere" if kind == "for another audience" else "headgate"
+    claims = {"iss": ISSUER, "aud": audience, "sub": "ann", "exp": ends_s, "scope": "admin"}
+    key, kid = STRANGER if kind == "another's" else OWN, "new" if kind == "by a new key" else "own"
+    text = jwt.encode(claims, key, algorithm="RS256", headers={"kid": kid})
+    return text[:-40] if kind == "cut" else text
 
 
-@pytest.mark.parametrize("kind", ["good", "expired", "another's", "cut", "as an Anthropic key"])
+GOOD = ("good", "as an Anthropic key")
+BAD = ("expired", "another's", "cut", "by a new key", "for another audience")
+
+
+@pytest.mark.parametrize("kind", GOOD + BAD)
 async def test_nothing_shows_of_a_token(kind: str) -> None:
     gate = await open_realm()
-    text = token(
-        gate, key=STRANGER if kind == "another's" else OWN, lives_s=-600 if kind == "expired" else 300
-    )
-    text = text[:-40] if kind == "cut" else text
+    text = token(gate, kind)
     _, claims, signature = text.split(".")
     # Its head is the same in all tokens. No repr may hold the rest; what it claims is decoded to be used.
     canaries = Canaries(signature=signature, claims=claims)
@@ -61,4 +65,4 @@ async def test_nothing_shows_of_a_token(kind: str) -> None:
     canaries.look("what is stored", [repr(vars(store)) for store in (gate.accounts, gate.generations)])
     canaries.check()
     closed = {status for name, found in asking.statuses.items() if "/v2/keys" in name for status in found}
-    assert (closed == {401}) is (kind not in ("good", "as an Anthropic key"))
+    assert (closed == {401}) is (kind in BAD)
