@@ -158,9 +158,15 @@ async def test_a_projects_connections_are_there_for_its_members_alone() -> None:
     with pytest.raises(NotFound):
         await desk.of(connection_id="con_olgas")
     bob = ann(user_id="bob")
-    with pytest.raises(NotFound, match="project"):
-        await desk.of(bob, project_id="p")
     assert keys_for(await desk.of(bob)) == ["platform"]
+
+
+async def test_whether_there_is_a_project_of_others_can_not_be_told() -> None:
+    desk = Desk()
+    await connect(desk, "alpha", "olgas", user="olga")
+    await found(desk, "p", owner="olga")
+    bob = ann(user_id="bob")
+    assert await desk.of(bob, project_id="p") == await desk.of(bob, project_id="nobodys")
 
 
 async def test_a_name_that_no_project_has_is_a_label() -> None:

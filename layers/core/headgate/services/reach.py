@@ -166,9 +166,8 @@ class ReachService:
     ) -> Reach:
         """What this caller has for this request.
 
-        Raises NotFound for a connection that is none of the caller's or its project's, and for a project that
-        the caller is not in; Conflict for a connection that was deleted; GatewayFault when the store can't be
-        read and nothing is in memory.
+        Raises NotFound for a connection that is none of the caller's or its project's, Conflict for one that
+        was deleted, GatewayFault when the store can't be read and nothing is in memory.
         """
         project = await self._project(caller, project_id)
         people = _people(caller, project)
@@ -212,14 +211,16 @@ class ReachService:
         self.forget(connection.user_id)
 
     async def _project(self, caller: Caller, project_id: str | None) -> Project | None:
-        """The project that the key is bound to, else the one named; a name that no project has is a label."""
+        """The project that the key is bound to, else the one named, if the caller is in it.
+
+        Any other name is a label, be there such a project or not: an error would tell that there is.
+        """
         asked = caller.project_id or project_id
         if not asked:
             return None
         found = await self._projects.get(asked, self._load_project)
-        if found is None or caller.project_id == found.id or found.has(caller.user_id):
-            return found
-        raise NotFound(f"There is no project {asked[:80]}.")
+        mine = found is not None and (caller.project_id == found.id or found.has(caller.user_id))
+        return found if mine else None
 
     async def _known_of(
         self, people: Mapping[str, str], project: Project | None
