@@ -24,9 +24,9 @@ from headgate.services.charge import (
     charged_nanousd,
     closing_of,
     counters_of,
-    longest_answer,
 )
 from headgate.services.chat_records import ChatAsk, estimated_tokens
+from headgate.services.longest import longest_answer
 from headgate.services.route import Candidate
 from headgate.testing.clock import START
 from tests.support.bench import ann
@@ -66,7 +66,20 @@ def admitted(*candidates: Candidate, tariff: Tariff = ENFORCED, **ask: Any) -> A
     ("body", "most", "tokens"),
     [
         ({"max_tokens": 7}, None, 7),
-        ({"max_completion_tokens": 7, "max_tokens": 9}, None, 7),
+        ({"max_completion_tokens": 7, "max_tokens": 9}, None, 9),  # not every server goes by the newer
+        ({"max_tokens": 9, "max_completion_tokens": 7}, None, 9),
+        ({"max_completion_tokens": 7, "max_output_tokens": 9}, None, 9),
+        ({"max_tokens": 7, "generationConfig": {"maxOutputTokens": 9, "candidateCount": 2}}, None, 18),
+        ({"max_tokens": 7, "generation_config": {"max_output_tokens": 9}}, None, 9),
+        ({"max_tokens": 7, "extra_body": {"google": {"generationConfig": {"maxOutputTokens": 9}}}}, None, 9),
+        ({"max_tokens": 7, "additionalModelRequestFields": {"max_tokens": 9}}, None, 9),
+        ({"max_tokens": 7, "generationConfig": [9]}, None, 7),
+        ({"max_tokens": 8_000.0}, None, 8_000),
+        ({"max_tokens": "8000"}, None, 8_000),
+        ({"max_tokens": "1e999"}, None, 4_096),
+        ({"max_tokens": 1e300}, None, 10**12),
+        ({"max_tokens": 7, "n": "3"}, None, 21),
+        ({"max_tokens": 7, "n": 2.0, "best_of": 4}, None, 28),
         ({"max_output_tokens": 7}, None, 7),
         ({"max_tokens": 9_000}, 50, 9_000),  # what is asked for counts
         ({}, 50, 50),

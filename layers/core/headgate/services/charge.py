@@ -3,25 +3,21 @@
 Amounts are nano-dollars. A price that is unknown never becomes one of zero: what it is needed for is None.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from headgate.domain.admission import Admission, Closing, Correction, Counter, Measure
 from headgate.domain.callers import Caller
-from headgate.domain.catalog import ModelInfo
 from headgate.domain.credits import EntryKind, Hold, LedgerEntry, Settlement
-from headgate.domain.generation import MOST_TOKENS, GenerationRecord, GenerationStatus, Usage, cost_of
+from headgate.domain.generation import GenerationRecord, GenerationStatus, Usage, cost_of
 from headgate.domain.money import nanousd, usd
 from headgate.providers.base import ChatOutcome
 from headgate.services.chat_records import ChatAsk, estimated_tokens
+from headgate.services.longest import longest_answer
 from headgate.services.route import Candidate
 from headgate.settings import Settings
-
-_LONGEST_ANSWER = ("max_completion_tokens", "max_output_tokens", "max_tokens")
-"""What the dialects call it, in the order in which one that has several means it."""
 
 _WITHOUT_COST = frozenset({GenerationStatus.FAILED, GenerationStatus.CANCELLED, GenerationStatus.EXPIRED})
 
@@ -200,17 +196,6 @@ def longest_charge(candidate: Candidate, ask: ChatAsk, tariff: Tariff, *, tokens
     answer = 0 if ask.operation != "chat" else longest_answer(ask.body, candidate.info, tariff.hold_tokens)
     charge = charge_usd(Usage(input_tokens=tokens, output_tokens=answer), candidate, tariff)
     return None if charge is None else nanousd(charge)
-
-
-def longest_answer(body: Mapping[str, Any], info: ModelInfo | None, hold_tokens: int) -> int:
-    """Tokens of all answers to one request: as many as it asks for, else as the model may give, but then
-    `hold_tokens` at most."""
-    asked = next((body[name] for name in _LONGEST_ANSWER if isinstance(body.get(name), int)), None)
-    most = info.max_output_tokens if info is not None else None
-    longest = min(hold_tokens, most or hold_tokens) if asked is None else max(0, asked)
-    several = body.get("n")
-    answers_asked = several if isinstance(several, int) and several > 0 else 1
-    return min(MOST_TOKENS, longest * answers_asked)
 
 
 # -- limits -------------------------------------------------------------------------------------------------
