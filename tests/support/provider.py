@@ -78,8 +78,9 @@ def read_usage(data: Mapping[str, Any] | None) -> Usage | None:
 
 
 class LineReader(ChatStreamReader):
-    """`say X` is content, `note X` is an event without any, `usage IN OUT` counts, `END` ends properly,
-    `BAD STATUS` fails inside the stream, `CRASH` crashes the reader."""
+    """`say X` is content, `think X` is content beside the text, `note X` is an event without any,
+    `usage IN OUT` counts, `END` ends properly, `BAD STATUS` fails inside the stream, `CRASH` crashes the
+    reader."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -102,10 +103,10 @@ class LineReader(ChatStreamReader):
             self._usage = Usage(input_tokens=int(tokens_in), output_tokens=int(tokens_out))
         if kind == "BAD":
             return [StreamEvent(error=meaning(int(rest), "failed inside the stream"))]
-        if kind not in ("say", "note"):
+        if kind not in ("say", "think", "note"):
             return []
         self._text += rest if kind == "say" else ""
-        return [StreamEvent(data=f"data: {rest}\n\n".encode(), content=kind == "say")]
+        return [StreamEvent(data=f"data: {rest}\n\n".encode(), content=kind != "note")]
 
     def end(self) -> list[StreamEvent]:
         if self._ended:

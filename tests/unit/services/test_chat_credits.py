@@ -13,8 +13,11 @@ from headgate.domain.callers import Caller, KeyLimits
 from headgate.domain.catalog import ModelInfo
 from headgate.domain.credits import Balance, EntryKind, LedgerEntry
 from headgate.domain.errors import GatewayFault, LimitReached
+from headgate.domain.generation import Usage
 from headgate.domain.ids import new_id
 from headgate.domain.secret import Secret
+from headgate.providers.base import ChatOutcome
+from headgate.services.chat_records import estimated_tokens, with_usage
 from headgate.services.reconcile import reconcile
 from headgate.testing.clock import START
 from headgate.testing.memory import Answer
@@ -120,6 +123,37 @@ async def test_who_leaves_a_stream_pays_for_what_was_produced() -> None:
     await received.next()
     await run.abandon()
     assert await kinds(stage) == [("hold", -HELD), ("settle", HELD - 210_000)]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "entered", "produced"),
+    [
+        (["usage 10 1", "say " + "word " * 40], 10, 50),  # what came out is counted at the end only
+        (["usage 10 70", "say " + "word " * 40], 10, 70),
+        (["think so"] * 30, estimated_tokens(SHORT), 30),
+        (["usage 10 1", *["think so"] * 30, "say it"], 10, 31),
+    ],
+)
+async def test_who_leaves_before_the_count_pays_for_all_that_was_produced(
+    pieces: list[str], entered: int, produced: int
+) -> None:
+    stage = await shop()
+    stage.answers("alpha", lines(*pieces, asyncio.Event()))
+    run, received = await stage.stream(body=SHORT)
+    while received.data.count(b"data:") < sum(not piece.startswith("usage") for piece in pieces):
+        await received.next()
+    await run.abandon()
+    charged = entered * 1_000 + produced * 10_000
+    assert (await stage.stored(run)).cost_charged_nanousd == charged
+    assert (await stage.ledger.balance("ann")).available_nanousd == 10_000_000 - charged
+
+
+def test_what_was_counted_at_the_end_is_not_estimated() -> None:
+    counted = ChatOutcome(
+        text="word " * 40, finish_reason="stop", usage=Usage(input_tokens=10, output_tokens=3)
+    )
+    assert with_usage(counted, SHORT, pieces=40) == counted
+    assert with_usage(ChatOutcome(), SHORT) == ChatOutcome()
 
 
 async def test_a_takeover_is_charged_at_the_price_of_who_served() -> None:

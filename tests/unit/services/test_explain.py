@@ -86,12 +86,29 @@ async def test_the_estimate_is_the_longest_answer_allowed_at_the_catalogues_pric
         ({"messages": [{"content": "x" * 400}]}, 100),
         ({"messages": [{"content": ["x" * 40, {"text": "x" * 40}]}]}, 20),
         ({"image_url": "data:image/png;base64,AAAA"}, 1_500),
-        ({"source": {"type": "base64", "data": "A" * 99_999}}, 1_500),
+        ({"source": {"type": "base64", "data": "A" * 99_999}}, 1_502),
+        ({"image_url": {"url": "data:image/png;base64," + "A" * 99_999}}, 1_500),
+        ({"input_audio": {"data": "A" * 99_999, "format": "wa"}}, 1_500),
         ({"n": 1, "f": 2.5, "none": None}, 2),
     ],
 )
 def test_tokens_are_estimated_by_rule_of_thumb(body: dict[str, Any], tokens: int) -> None:
     assert estimated_tokens(body) == tokens
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"text": "data:" + "x" * 399_995},
+        {"content": "data:image/png;base64," + "A" * 399_978},
+        {"text": "x" * 4_000_000},
+        {"type": "base64", "text": "x" * 400_000},
+        {"type": "text", "media_type": "text/plain", "data": "x" * 400_000},
+        {"file_data": "data:text/plain;base64," + "A" * 400_000},
+    ],
+)
+def test_a_text_is_no_file_whatever_it_says_of_itself(part: dict[str, Any]) -> None:
+    assert estimated_tokens({"messages": [{"content": [part]}]}) >= 100_000
 
 
 async def test_what_the_key_is_not_bound_to_is_no_candidate_for_it() -> None:

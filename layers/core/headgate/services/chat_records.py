@@ -20,7 +20,12 @@ RECORD_DAYS = 30
 GRACE = timedelta(minutes=2)
 """Beyond the time that a generation may take: its outcome is still being written, or clocks differ."""
 
-_LONG_TEXT = 2_000_000
+_FILE = 1_500.0
+_BARE = frozenset({"data", "file_data"})
+"""Fields that hold a file's base64 without saying so."""
+
+_FILES = _BARE | {"url", "image_url", "image", "audio", "video"}
+_TEXTS = ("data:text/", "data:application/json", "data:application/xml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,13 +183,23 @@ def _names_of(candidate: Candidate) -> set[str]:
     return names
 
 
-def with_usage(outcome: ChatOutcome, body: Mapping[str, Any]) -> ChatOutcome:
-    """The outcome of an answer that was left early, with its usage estimated where none had come yet."""
-    produced = len(outcome.text) + sum(len(str(call)) for call in outcome.tool_calls)
-    if outcome.usage is not None or not produced:
+def with_usage(outcome: ChatOutcome, body: Mapping[str, Any], *, pieces: int = 0) -> ChatOutcome:
+    """The outcome of an answer that was left early, with the usage estimated that had not come yet: some say
+    at the start what went in, and what came out only at the end.
+
+    pieces: events with content that were read, each of a token at least, reasoning and further choices
+    included, which the outcome does not show.
+    """
+    told = outcome.usage
+    if told is not None and outcome.finish_reason is not None:
         return outcome
-    output = max(1, round(produced / 4))
-    usage = Usage(input_tokens=estimated_tokens(body), output_tokens=output, estimated=True)
+    letters = len(outcome.text) + sum(len(str(call)) for call in outcome.tool_calls)
+    produced = max(pieces, round(letters / 4), min(letters, 1))
+    if not produced or (told is not None and (told.output_tokens or 0) >= produced):
+        return outcome
+    usage = told or Usage()
+    entered = estimated_tokens(body) if usage.input_tokens is None else usage.input_tokens
+    usage = replace(usage, input_tokens=entered, output_tokens=produced, total_tokens=None, estimated=True)
     return replace(outcome, usage=usage)
 
 
@@ -197,14 +212,25 @@ def _weight(value: Any) -> float:
     """By exact types first, as JSON has them: prompts have thousands of values, and every request asks."""
     kind = type(value)
     if kind is str:
-        return 1_500.0 if value.startswith("data:") or len(value) > _LONG_TEXT else len(value) / 4
+        return len(value) / 4
     if kind is dict or isinstance(value, Mapping):
-        if value.get("type") == "base64":
-            return 1_500.0
-        return sum(map(_weight, value.values()))
+        weight: float = sum(map(_weight, value.values()))
+        for name in _FILES & value.keys():
+            weight += _weight_of_file(value, name) - _weight(value[name])
+        return weight
     if kind is list:
         return sum(map(_weight, value))
     return 1.0 if isinstance(value, int | float) else 0.0
+
+
+def _weight_of_file(holder: Mapping[str, Any], name: str) -> float:
+    """Only where providers look for files: a text does not become one by how it begins, or how long it is."""
+    value = holder[name]
+    if not isinstance(value, str) or holder.get("type") == "text" or value.startswith(_TEXTS):
+        return _weight(value)
+    if value.startswith("data:") or holder.get("type") == "base64":
+        return _FILE
+    return min(_FILE, _weight(value)) if name in _BARE else _weight(value)
 
 
 def _output(outcome: ChatOutcome) -> dict[str, Any]:

@@ -255,7 +255,7 @@ class ChatRun:
         outcome = None
         if source is not None:
             await source.close()
-            outcome = with_usage(source.outcome, self._ask.body)
+            outcome = with_usage(source.outcome, self._ask.body, pieces=source.pieces)
             self._turns.left_early(source.candidate, well=bool(outcome.text or outcome.tool_calls))
         await self._settle(GenerationStatus.CANCELLED, outcome=outcome)
 

@@ -6,12 +6,16 @@ from headgate.services.route import Candidate
 
 
 class Source:
-    """One candidate's stream, whose first events were read before it is handed over."""
+    """One candidate's stream, whose first events were read before it is handed over.
+
+    pieces: events with content that were read off it.
+    """
 
     def __init__(self, stream: ChatStream, candidate: Candidate) -> None:
         self._stream = stream
         self._first: list[StreamEvent] = []
         self.candidate = candidate
+        self.pieces = 0
         self.ended = False
 
     @property
@@ -34,6 +38,7 @@ class Source:
         """The next events; `ended` is set with the last ones, empty though they may be."""
         events, self._first = self._first or await self._stream.read(), []
         self.ended = self._stream.ended
+        self.pieces += sum(event.content for event in events)
         return events
 
     async def finish(self) -> None:
