@@ -316,6 +316,29 @@ async def test_what_was_deleted_elsewhere_is_dead_within_a_minute() -> None:
     assert keys_for(await desk.of()) == ["platform"]
 
 
+async def test_a_connection_that_was_just_made_or_restored_can_be_named_at_once() -> None:
+    desk = Desk()
+    first = await connect(desk, "alpha", "first")
+    await desk.of()
+    await connect(desk, "alpha", "new")
+    assert keys_for(await desk.of(connection_id="con_new")) == ["con_new"]
+    await change(desk, first, is_active=False)
+    with pytest.raises(Conflict):
+        await desk.service().of(ann(), connection_id="con_first")
+    desk.reach.forget("ann")
+    await desk.of()
+    await change(desk, first, is_active=True)
+    assert keys_for(await desk.of(connection_id="con_first")) == ["con_first"]
+
+
+async def test_naming_what_is_not_there_costs_one_more_look() -> None:
+    desk = Desk()
+    for looks in (1, 2, 3):
+        with pytest.raises(NotFound):
+            await desk.of(connection_id="con_none")
+        assert len(desk.connection_calls.calls) == looks
+
+
 async def test_a_key_that_was_refused_is_looked_at_again_at_once() -> None:
     desk = Desk()
     row = await connect(desk, "alpha", "mine")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headgate.domain.accounts import Project, ProviderSettings
 from headgate.domain.callers import Caller
@@ -130,7 +130,8 @@ class Reach:
 
 class ReachService:
     """Reads connections and settings at most once a minute per user and process: one Query and one GetItem,
-    at once; projects as often.
+    at once; projects as often. A connection that is named and not known is looked for once more in the store,
+    so whoever has just made one can use it.
 
     A store that can't be read is forgiven for five minutes while something is in memory, and is a 503 where
     nothing is: without a caller's own connections and settings a request would silently go elsewhere, and be
@@ -171,20 +172,20 @@ class ReachService:
         """
         project = await self._project(caller, project_id)
         people = _people(caller, project)
-        rows, said = await self._known_of(people, project)
-        levels = [
-            _level_of(whose, said.get(f"user:{user}") or _NOTHING_SAID, rows[user], modality)
-            for user, whose in people.items()
-        ]
-        if project is not None:
-            about = said.get(f"project:{project.id}") or _NOTHING_SAID
-            levels.insert(0, await self._project_level(project, about, modality))
-        named = None if connection_id is None else _named(rows, people, levels, connection_id)
-        reach = Reach(levels=tuple(levels), lent=lent or {}, named=named)
+        remembered = self._connections.has(people)
+        try:
+            reach = await self._reach(people, project, modality, connection_id)
+        except (NotFound, Conflict):
+            if not remembered:
+                raise
+            for user in people:  # it may have been made or restored since they were read
+                self._connections.forget(user)
+            reach = await self._reach(people, project, modality, connection_id)
+        reach = replace(reach, lent=lent or {})
         servers = [each.connection for each in reach.owned if each.connection.base_url]
-        if named is not None or not servers:
+        if reach.named is not None or not servers:
             return reach
-        return Reach(levels=reach.levels, lent=reach.lent, lists=await self._known(servers))
+        return replace(reach, lists=await self._known(servers))
 
     async def connections(self, user_id: str) -> UserConnections:
         """All of a user's, as this process knows them. Raises GatewayFault as `of`."""
@@ -221,6 +222,21 @@ class ReachService:
         found = await self._projects.get(asked, self._load_project)
         mine = found is not None and (caller.project_id == found.id or found.has(caller.user_id))
         return found if mine else None
+
+    async def _reach(
+        self, people: Mapping[str, str], project: Project | None, modality: str, connection_id: str | None
+    ) -> Reach:
+        """Without what was lent and what servers list. Raises NotFound and Conflict as `of`."""
+        rows, said = await self._known_of(people, project)
+        levels = [
+            _level_of(whose, said.get(f"user:{user}") or _NOTHING_SAID, rows[user], modality)
+            for user, whose in people.items()
+        ]
+        if project is not None:
+            about = said.get(f"project:{project.id}") or _NOTHING_SAID
+            levels.insert(0, await self._project_level(project, about, modality))
+        named = None if connection_id is None else _named(rows, people, levels, connection_id)
+        return Reach(levels=tuple(levels), named=named)
 
     async def _known_of(
         self, people: Mapping[str, str], project: Project | None
