@@ -319,6 +319,24 @@ async def test_what_can_be_called_now_is_told_by_modality() -> None:
     assert (await gate.get("/v2/models/availability", key=bound)).json()["text"] == ["beta/n"]
 
 
+@pytest.mark.parametrize("name", ["beta/n", "n", "BETA/n", "maker/n"])
+async def test_a_keys_models_are_the_same_in_lists_and_in_calls_by_any_of_their_names(
+    name: str,
+) -> None:
+    gate, _ = await two_users()
+    await gate.publish("beta", model("beta/n", canonical_id="maker/n"))
+    gate.transport.on("https://beta.example/chat", said("hello"))
+    key = await gate.key(Scope.MODELS_READ, Scope.GENERATE, allowed_models=(name,))
+    assert (await gate.get("/v2/models/availability", key=key)).json()["text"] == ["beta/n"]
+    assert await ids(gate, key, "?available=true") == ["beta/n"]
+    for wanted, fine in (("beta/n", True), (SHARED.id, False)):
+        told = (await gate.get(f"/v2/models/{wanted}/availability", key=key)).json()["available"]
+        ask = {"model": wanted, "messages": [{"role": "user", "content": "hi"}]}
+        called = await gate.post("/v1/chat/completions", key=key, json=ask)
+        assert (told, called.status_code) == (fine, 200 if fine else 403), called.text
+    assert f"It may use {name}." in called.json()["error"]["message"]
+
+
 async def test_why_a_model_cant_be_called_is_told() -> None:
     gate, _ = await two_users()
     path = f"/v2/models/{SHARED.id}/availability"
@@ -327,7 +345,7 @@ async def test_why_a_model_cant_be_called_is_told() -> None:
     bound = await gate.key(Scope.MODELS_READ, allowed_models=("beta/n",))
     assert (await gate.get(path, key=bound)).json() == {
         "available": False,
-        "reasons": ["this key is not bound to it"],
+        "reasons": ["this key is for other models"],
     }
     await gate.publish("alpha", model(SHARED.id, expires_at=gate.clock.now()))
     gate.clock.advance(61)

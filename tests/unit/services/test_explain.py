@@ -115,7 +115,7 @@ async def test_what_the_key_is_not_bound_to_is_no_candidate_for_it() -> None:
     bound = replace(ann(), allowed_models=("beta/m",))
     rows = await (await oracle()).explain(caller=bound)
     assert [(row.candidate.id, row.kept) for row in rows] == [("beta/m", True), ("alpha/m", False)]
-    assert rows[1].reasons == ("this key is not bound to it",)
+    assert rows[1].reasons == ("this key is for other models",)
 
 
 async def test_a_model_that_was_named_and_the_key_may_not_use_leaves_no_candidate() -> None:

@@ -13,7 +13,7 @@ from headgate.domain.money import nanousd
 from headgate.domain.secret import Secret
 from headgate.providers.base import ChatCall, ChatOutcome, Operation
 from headgate.providers.dialects.base import OPENAI_CHAT
-from headgate.providers.registry import canonical_slug
+from headgate.services.key_models import bound_names, names_of, resolved, told
 from headgate.services.route import Candidate, Wish
 
 RECORD_DAYS = 30
@@ -140,10 +140,10 @@ def within_key(caller: Caller, candidates: list[Candidate], model: str | None) -
     """
     denied = denied_name(caller, candidates, model)
     if denied is not None:
-        raise AccessDenied(f"This key may not use {denied[:200]}.")
+        raise AccessDenied(f"This key may not use {denied[:200]}. {told(caller.allowed_models)}")
     fit = [each for each in candidates if may_use(caller, each)]
     if not fit:
-        raise AccessDenied("This key may use none of the models that could serve this.")
+        raise AccessDenied(f"This key may use no model that could serve this. {told(caller.allowed_models)}")
     return fit
 
 
@@ -155,7 +155,7 @@ def denied_name(caller: Caller, candidates: Iterable[Candidate], model: str | No
     if caller.allowed_models is None or model is None:
         return None
     for name in (part.strip() for part in model.split(",")):
-        named = [each for each in candidates if {name, _resolved(name)} & _names_of(each)]
+        named = [each for each in candidates if {name, resolved(name)} & _names_of(each)]
         if named and not any(may_use(caller, each) for each in named):
             return name
     return None
@@ -163,24 +163,13 @@ def denied_name(caller: Caller, candidates: Iterable[Candidate], model: str | No
 
 def may_use(caller: Caller, candidate: Candidate) -> bool:
     """Whether the key names this candidate, by any of its names, or is bound to nothing."""
-    if caller.allowed_models is None:
-        return True
-    allowed = {*caller.allowed_models, *map(_resolved, caller.allowed_models)}
-    return bool(allowed & _names_of(candidate))
-
-
-def _resolved(name: str) -> str:
-    """The name with its provider's real name for an alias."""
-    prefix, slash, rest = name.partition("/")
-    return f"{canonical_slug(prefix)}{slash}{rest}" if slash else name
+    bound = bound_names(caller.allowed_models)
+    return bound is None or not bound.isdisjoint(_names_of(candidate))
 
 
 def _names_of(candidate: Candidate) -> set[str]:
     names = {candidate.id, candidate.native_id.rpartition("/")[2]}
-    if candidate.info is not None:
-        canonical = candidate.info.canonical_id
-        names |= {candidate.info.id, canonical, canonical.rpartition("/")[2]}
-    return names
+    return names if candidate.info is None else names | names_of(candidate.info)
 
 
 def with_usage(outcome: ChatOutcome, body: Mapping[str, Any], *, pieces: int = 0) -> ChatOutcome:

@@ -8,6 +8,7 @@ from headgate.services.charge import longest_charge
 from headgate.services.chat import ChatService
 from headgate.services.chat_naming import circuit_of
 from headgate.services.chat_records import ChatAsk, denied_name, estimated_tokens, may_use
+from headgate.services.key_models import NOT_FOR_KEY
 from headgate.services.route import Candidate, Considered
 
 _LEFT_ALONE = "tried last: its circuit is open, as it failed just now"
@@ -67,7 +68,7 @@ class Explainer:
 
 def _within_key(caller: Caller, considered: list[Considered], model: str | None) -> list[Considered]:
     denied = denied_name(caller, [each.candidate for each in considered if each.kept], model)
-    why = "this key is not bound to it" if denied is None else f"this key may not use {denied[:200]}"
+    why = NOT_FOR_KEY if denied is None else f"this key may not use {denied[:200]}"
     return [
         replace(each, kept=False, reasons=(why,))
         if each.kept and (denied is not None or not may_use(caller, each.candidate))

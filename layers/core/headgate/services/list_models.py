@@ -16,6 +16,7 @@ from headgate.ports import Clock
 from headgate.services.catalog import Catalog
 from headgate.services.catalog_view import CatalogView, pins_of
 from headgate.services.default_models import default_models
+from headgate.services.key_models import is_bound_to
 from headgate.services.offers import is_available, price_sum
 from headgate.settings import Settings
 
@@ -150,7 +151,7 @@ class ModelLister:
         if query.available:
             tests.append(lambda m: is_available(m, view, now))
             if (bound_to := query.allowed) is not None:
-                tests.append(lambda m: m.id in bound_to or m.canonical_id in bound_to)
+                tests.append(lambda m: is_bound_to(bound_to, m))
         return tests
 
     async def _platforms(self, pins: Mapping[str, str], mark: str) -> CatalogView:

@@ -31,6 +31,7 @@ from headgate.http.rendered import (
 from headgate.http.routes import models_own
 from headgate.providers.registry import canonical_slug
 from headgate.services.catalog_view import CatalogView
+from headgate.services.key_models import bound_names
 from headgate.services.list_models import ModelList, ModelQuery
 from headgate.services.offers import is_available, price_sum
 
@@ -120,7 +121,7 @@ async def list_models(request: Request) -> Response:
         view = seen or await catalog.view(caller, lent)
     _check_capabilities(query, view)
     if query.available and caller.allowed_models is not None:
-        query = replace(query, allowed=frozenset(caller.allowed_models))
+        query = replace(query, allowed=bound_names(caller.allowed_models))
     page = await services.models.page(query, view=view, again=partial(catalog.pinned, caller, lent))
     body = _list_body(services, page, query)
     if not force and query.cursor is None:

@@ -21,6 +21,7 @@ from headgate.http.model_json import override_json
 from headgate.http.model_views import find_by_id, find_model, lent_of, missing, view_for
 from headgate.services.apply_overrides import DISABLED
 from headgate.services.catalog_view import CatalogView
+from headgate.services.key_models import NOT_FOR_KEY, bound_names, is_bound_to
 from headgate.services.offers import is_available
 from headgate.services.override_models import OverrideChange
 
@@ -34,10 +35,10 @@ _NO_CACHE = {"cache-control": "private, no-store"}
 async def list_available(request: Request) -> Response:
     """Ids of all that this caller can call now, by modality."""
     view = await view_for(request)
-    bound_to, now = caller_of_request(request).allowed_models, services_of(request).clock.now()
+    bound_to, now = bound_names(caller_of_request(request).allowed_models), services_of(request).clock.now()
     found: dict[str, list[str]] = {modality.value: [] for modality in Modality}
     for model in view.models:
-        if is_available(model, view, now) and _is_allowed(model, bound_to):
+        if is_available(model, view, now) and is_bound_to(bound_to, model):
             found[model.modality.value].append(model.id)
     return _answer(found)
 
@@ -47,7 +48,7 @@ async def list_available(request: Request) -> Response:
 async def get_availability(request: Request, model_id: str) -> Response:
     """Whether this caller can call it now, and why not. By a canonical id: whether any offer can."""
     view = await view_for(request)
-    bound_to, now = caller_of_request(request).allowed_models, services_of(request).clock.now()
+    bound_to, now = bound_names(caller_of_request(request).allowed_models), services_of(request).clock.now()
     model = find_model(view, model_id)
     offers = [model] if find_by_id(view, model_id) else view.by_canonical[model.canonical_id]
     against = [(offer, _why_not(offer, view, bound_to, now)) for offer in offers]
@@ -155,12 +156,8 @@ async def delete_override(request: Request, model_id: str) -> Response:
     return Response(status_code=204)
 
 
-def _is_allowed(model: ModelInfo, bound_to: tuple[str, ...] | None) -> bool:
-    return bound_to is None or model.id in bound_to or model.canonical_id in bound_to
-
-
 def _why_not(
-    model: ModelInfo, view: CatalogView, bound_to: tuple[str, ...] | None, now: datetime
+    model: ModelInfo, view: CatalogView, bound_to: frozenset[str] | None, now: datetime
 ) -> list[str]:
     reasons = []
     if view.is_disabled(model.id):
@@ -170,8 +167,8 @@ def _why_not(
         reasons.append("unavailable: gone from its provider" if ended is None else f"ended on {ended}")
     if view.status_of(model.provider) is ProviderStatus.DOWN:
         reasons.append(f"{model.provider} is down")
-    if not _is_allowed(model, bound_to):
-        reasons.append("this key is not bound to it")
+    if not is_bound_to(bound_to, model):
+        reasons.append(NOT_FOR_KEY)
     return reasons
 
 
