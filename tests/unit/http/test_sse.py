@@ -7,8 +7,10 @@ from typing import Any
 import orjson
 import pytest
 from openai.types.responses import ResponseErrorEvent
+from starlette.types import Message
 
 from headgate.domain.errors import HeadgateError, ProviderBusy, ProviderFailed
+from headgate.http import sse
 from headgate.http.sse import PING, EventStreamResponse
 from headgate.ports import WireRequest
 from headgate.testing.memory import Answer
@@ -271,8 +273,8 @@ class Tale:
         self.abandoned += 1
 
 
-def response(tale: Tale, path: str = "/v1/chat/completions") -> EventStreamResponse:
-    return EventStreamResponse(tale, headers=list, ping_s=15, path=path, request_id="req_1")
+def response(tale: Tale, path: str = "/v1/chat/completions", *, ping_s: float = 15) -> EventStreamResponse:
+    return EventStreamResponse(tale, headers=list, ping_s=ping_s, path=path, request_id="req_1")
 
 
 async def test_a_source_that_ended_by_itself_is_not_abandoned() -> None:
@@ -303,6 +305,26 @@ async def test_a_server_that_stops_abandons_what_it_was_streaming() -> None:
     exchange.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await exchange.task
+    assert tale.abandoned == 1
+
+
+async def test_a_client_that_takes_nothing_any_more_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "STALL_S", SOON_S)
+    tale = Tale(b"data: a\n\n", b"data: b\n\n")
+    taken: list[Message] = []
+
+    async def send(message: Message) -> None:
+        if len(taken) == 2:
+            await asyncio.Event().wait()
+        taken.append(message)
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with asyncio.timeout(5):
+        await response(tale, ping_s=SOON_S / 4)({"type": "http"}, receive, send)
+    assert [message.get("body") for message in taken] == [None, b"data: a\n\n"]
     assert tale.abandoned == 1
 
 

@@ -88,7 +88,7 @@ def admitted(*candidates: Candidate, tariff: Tariff = ENFORCED, **ask: Any) -> A
         ({"max_tokens": None}, None, 4_096),
         ({"max_tokens": "7"}, None, 4_096),
         ({"max_tokens": 7, "n": 3}, None, 21),
-        ({"max_tokens": -7, "n": 0}, None, 0),
+        ({"max_tokens": -1, "n": 0}, None, 4_096),  # no limit, some servers say
         ({"max_tokens": 10**30}, None, 10**12),
     ],
 )

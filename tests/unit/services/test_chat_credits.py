@@ -156,6 +156,34 @@ def test_what_was_counted_at_the_end_is_not_estimated() -> None:
     assert with_usage(ChatOutcome(), SHORT) == ChatOutcome()
 
 
+async def test_a_stream_that_broke_as_its_client_would_not_read_is_no_gift() -> None:
+    stage = await shop()
+    stage.answers("alpha", lines("usage 10 1", "say a", "note", "say " + "word " * 40, "note", GONE))
+    run, received = await stage.stream(body=SHORT)
+    while b"word" not in received.data:
+        await received.next()
+    stage.clock.advance(31)
+    with pytest.raises(Exception, match="reset"):
+        await received.rest()
+    assert (await stage.stored(run)).status.value == "cancelled"
+    assert await kinds(stage) == [("hold", -HELD), ("settle", HELD - 10 * 1_000 - 50 * 10_000)]
+
+
+async def test_a_provider_that_is_slow_before_it_breaks_is_free_all_the_same() -> None:
+    stage = await shop()
+    more = asyncio.Event()
+    stage.answers("alpha", lines("say a", more, GONE))
+    _, received = await stage.stream(body=SHORT)
+    await received.next()
+    waiting = asyncio.create_task(received.rest())
+    await asyncio.sleep(0)
+    stage.clock.advance(31)
+    more.set()
+    with pytest.raises(Exception, match="reset"):
+        await waiting
+    assert await kinds(stage) == [("hold", -HELD), ("release", HELD)]
+
+
 async def test_a_takeover_is_charged_at_the_price_of_who_served() -> None:
     dear = replace(B, pricing=priced("2", "20"))
     stage = await shop(A, dear)

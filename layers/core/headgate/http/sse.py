@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.responses import Response
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 PING = b": ping\n\n"
+STALL_S = 60.0
+"""A client that takes nothing for so long has left; well within the time that the sweep gives a stream."""
 STREAM_HEADERS: list[Header] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
@@ -134,8 +136,13 @@ class EventStreamResponse(Response):
         )
 
     async def _write(self, data: bytes) -> None:
+        """Raises ClientGone when the client takes nothing any more, though its connection is still there."""
         self._last_s = self._loop.time()
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        try:
+            async with asyncio.timeout(STALL_S):
+                await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        except TimeoutError:
+            raise ClientGone from None
 
     def _on_timer(self) -> None:
         """Silence is measured, not reset at every chunk: one timer for the whole stream."""
@@ -153,4 +160,5 @@ class EventStreamResponse(Response):
         if not self._done:
             await self._start()
         if not self._done:
-            await self._write(PING)
+            with suppress(ClientGone):  # then the stream itself finds out
+                await self._write(PING)

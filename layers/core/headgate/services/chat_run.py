@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 StageTimer = Callable[[str, float], None]
 
+_SLOW_S = 30.0
+"""Seconds that a stream may wait for its client without being the client's to answer for."""
+
 
 class ChatRun:
     """One generation from start to settlement. Used once, by one task."""
@@ -61,6 +64,7 @@ class ChatRun:
         self._record: GenerationRecord | None = None
         self._source: Source | None = None
         self._settled = False
+        self._waited_s = 0.0
         self._asked: Candidate | None = None
         self.id = new_id("gen")
         self._last = b""
@@ -232,7 +236,9 @@ class ChatRun:
                 data = b"".join(held)
                 if self.keeper is not None and not source.ended:
                     self.keeper.give(data)
+                given_s = self._service.clock.monotonic()
                 yield data
+                self._waited_s += self._service.clock.monotonic() - given_s
                 held.clear()
 
     async def _take_over(self, broken: Source, error: HeadgateError, *, sent: bool) -> HeadgateError | None:
@@ -246,8 +252,18 @@ class ChatRun:
             except HeadgateError as last:
                 error = last_word(error, last)
         self._source = None
-        await self._settle(GenerationStatus.FAILED, error=error, outcome=broken.outcome)
+        if sent and self._was_held_up():
+            left = with_usage(broken.outcome, self._ask.body, pieces=broken.pieces)
+            await self._settle(GenerationStatus.CANCELLED, error=error, outcome=left)
+        else:
+            await self._settle(GenerationStatus.FAILED, error=error, outcome=broken.outcome)
         return error
+
+    def _was_held_up(self) -> bool:
+        """Whether it lasted for want of a client that reads: no provider waits for ever, nor does the
+        deadline, and an answer does not become free by being read too slowly."""
+        lasted_s = self._service.clock.monotonic() - self._started_s
+        return self._waited_s >= max(_SLOW_S, lasted_s / 2)
 
     async def abandon(self) -> None:
         """The client went away: stops the provider, and settles with what was produced."""

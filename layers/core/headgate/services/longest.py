@@ -39,7 +39,7 @@ def longest_answer(body: Mapping[str, Any], info: ModelInfo | None, hold_tokens:
     usual = min(hold_tokens, most or hold_tokens)
     asked = list(_numbers(body, _LENGTHS, usual))
     answers = max(_numbers(body, _ANSWERS, 1), default=1)
-    return min(MOST_TOKENS, max(0, max(asked, default=usual)) * max(1, answers))
+    return min(MOST_TOKENS, max(asked, default=usual) * answers)
 
 
 def _numbers(body: Mapping[str, Any], names: tuple[str, ...], usual: int) -> Iterator[int]:
@@ -48,7 +48,7 @@ def _numbers(body: Mapping[str, Any], names: tuple[str, ...], usual: int) -> Ite
     for name in names:
         value = body.get(name)
         if isinstance(value, int):
-            yield value
+            yield value if value > 0 else usual  # of answers' lengths some servers take it as no limit
         elif isinstance(value, float | str):
             yield max(usual, _read(value))
     for name in _WITHIN:
