@@ -32,6 +32,7 @@ from headgate.settings import from_environ
 _ACCOUNTS, _REFRESH = "accounts", "refresh"
 _WATCH_S = 0.5
 _BEGIN_AGAIN_S = 1.0
+_FILL_S = 4.0
 _STOP_S = 4.5
 
 
@@ -96,6 +97,7 @@ class Runner:
         aws = {**self.backing.environment(), "AWS_ENDPOINT_URL_LAMBDA": lambda_api.url}
         functions.configure(self._config, aws, self.backing.adapters)
         key = await self._mint_key()
+        await self._fill_catalogue()
         router = Router(functions.routes(), functions.apps(), PowertoolsLog("local"))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._told.set)
@@ -152,6 +154,13 @@ class Runner:
             event["key"] = chosen.reveal()
         answer = await self._functions.invoke(_ACCOUNTS, json.dumps(event).encode())
         return Secret(json.loads(answer)["key"])
+
+    async def _fill_catalogue(self) -> None:
+        """The first lists, waited for a moment: whoever asks as soon as this answers finds models. A provider
+        that hangs keeps nobody out."""
+        first = asyncio.create_task(self._start_refresh(None, force=False))
+        self._tasks.append(first)
+        await asyncio.wait({first}, timeout=_FILL_S)
 
     async def _start_refresh(self, providers: Iterable[str] | None, force: bool) -> None:
         await self._refresh(refresh_payload(providers, force=force))

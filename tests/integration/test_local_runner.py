@@ -14,6 +14,7 @@ import pytest
 from tests.integration.local_gateway import (
     MODELS,
     PROVIDER_KEY,
+    START_S,
     WORDS,
     Gateway,
     StartGateway,
@@ -84,6 +85,21 @@ def test_what_is_said_at_the_start_names_providers_and_holds_none_of_their_keys(
 
 def test_the_schedule_fills_the_catalogue(gateway: Gateway, client: httpx.Client) -> None:
     wait_for(lambda: model_ids(client) == [f"openai/{name}" for name in MODELS], 10, gateway)
+
+
+def test_whoever_asks_as_soon_as_it_is_healthy_finds_the_models(
+    store: str, upstream: Upstream, start_gateway: StartGateway
+) -> None:
+    running = start_gateway(
+        HEADGATE_STORE=store,
+        HEADGATE_ADMIN_KEY="my-own-admin-key",
+        OPENAI_API_KEY=PROVIDER_KEY,
+        OPENAI_BASE_URL=upstream.base_url,
+    )
+    with running.client() as client:
+        wait_for(lambda: listens(running.port), START_S, running)
+        assert client.get("/healthz").status_code == 200
+        assert model_ids(client) == [f"openai/{name}" for name in MODELS]
 
 
 def test_a_chat_completion_comes_back_whole(client: httpx.Client, upstream: Upstream) -> None:
