@@ -122,6 +122,10 @@ async def test_a_flag_is_found_as_it_was_set_and_who_set_it_is_told() -> None:
         await mast.manager.find("none")
 
 
+def nested(deep: int) -> dict[str, Any]:
+    return {"a": nested(deep - 1)} if deep else {}
+
+
 CONDITION = BETA["rules"]["only bob"]["conditions"][0]  # type: ignore[index]
 
 
@@ -132,7 +136,12 @@ CONDITION = BETA["rules"]["only bob"]["conditions"][0]  # type: ignore[index]
         ({"default": "yes"}, "default"),
         ({"default": 1}, "default"),
         ({"rules": {}}, "default"),
+        ({"default": 10**30}, "default"),
         ({"default": True, "boolean_type": False}, "boolean_type"),
+        ({"default": True, "boolean_type": 10**30}, "boolean_type"),
+        ({"default": True, "rules": 10**30}, "rules"),
+        ({"default": True, "rules": {"a": {"when_match": True, "conditions": [10**30]}}}, "rules"),
+        ({"default": True, "rules": {"a": nested(300)}}, "rules"),
         ({"default": True, "rules": []}, "rules"),
         ({"default": True, "rules": {"": {"when_match": True, "conditions": [CONDITION]}}}, "rules"),
         ({"default": True, "rules": {"a": {"when_match": "x", "conditions": [CONDITION]}}}, "rules"),

@@ -93,14 +93,20 @@ def check_schema(name: str, schema: Schema) -> None:
         SchemaValidationError,
     )
 
-    if len(orjson.dumps(schema)) > _MAX_BYTES:
-        raise InvalidRequest.of_field("rules", f"are longer than {_MAX_BYTES} bytes.")
     if not isinstance(schema.get("default"), bool):
         raise InvalidRequest.of_field("default", "must be true or false.")
     if not isinstance(schema.get("rules", {}), dict):
         raise InvalidRequest.of_field("rules", "must be an object of rules by their names.")
     if schema.get("boolean_type", True) is not True:
         raise InvalidRequest.of_field("boolean_type", "must be true: a flag is on or off.")
+    try:
+        size = len(orjson.dumps(schema))
+    except TypeError:
+        raise InvalidRequest.of_field(
+            "rules", "are nested too deeply, or have a number of more than 64 bits."
+        ) from None
+    if size > _MAX_BYTES:
+        raise InvalidRequest.of_field("rules", f"are longer than {_MAX_BYTES} bytes.")
     try:
         SchemaValidator(schema={name: dict(schema)}).validate()
     except (SchemaValidationError, AttributeError, KeyError, TypeError, ValueError) as exc:
