@@ -67,6 +67,30 @@ async def test_a_grace_that_can_not_be_is_named(grace: Any) -> None:
     assert fields(answer) == ["grace_s"]
 
 
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"user_id": " "}, ["user_id"]),
+        ({"user_id": "bob\u202e"}, ["user_id"]),
+        ({"project_id": "a\x00"}, ["project_id"]),
+        ({"name": "\t"}, ["name"]),
+        ({"name": "a\nb"}, ["name"]),
+        ({"allowed_models": ["a/b", " "]}, ["allowed_models[1]"]),
+        ({"limits": {"requests_per_minute": True}}, ["limits.requests_per_minute"]),
+        ({"limits": {"tokens_per_minute": "5"}}, ["limits.tokens_per_minute"]),
+    ],
+)
+async def test_a_key_that_can_not_be_is_named(more: Any, named: list[str]) -> None:
+    gate = await open_gate()
+    assert fields(await gate.post("/v2/keys", key="root", json=KEY | more)) == named
+
+
+async def test_blanks_around_a_users_id_are_no_part_of_it() -> None:
+    gate = await open_gate()
+    made = (await gate.post("/v2/keys", key="root", json=KEY | {"user_id": " bob "})).json()
+    assert made["user_id"] == "bob"
+
+
 async def test_only_administrators_rotate_and_a_dead_key_is_a_conflict() -> None:
     gate = await open_gate()
     made = (await gate.post("/v2/keys", key="root", json=KEY | {"user_id": "ann"})).json()
@@ -204,6 +228,9 @@ async def test_a_stranger_can_not_tell_a_project_and_a_member_can_not_change_it(
     [
         ({}, ["owner_user_id"]),
         ({"owner_user_id": ""}, ["owner_user_id"]),
+        ({"owner_user_id": "  "}, ["owner_user_id"]),
+        ({"owner_user_id": "a\x00b"}, ["owner_user_id"]),
+        ({"owner_user_id": "a", "settings_user_id": "b\nc"}, ["settings_user_id"]),
         ({"owner_user_id": "a", "members": "bob"}, ["members"]),
         ({"owner_user_id": "a", "members": [""]}, ["members[0]"]),
         ({"owner_user_id": "a", "extra": 1}, ["extra"]),
@@ -319,6 +346,8 @@ async def test_the_ledger_comes_in_pages_and_its_amounts_sum_to_the_balance() ->
         ({"amount": None}, ["amount"]),
         ({"reason": ""}, ["reason"]),
         ({"user_id": ""}, ["user_id"]),
+        ({"user_id": " "}, ["user_id"]),
+        ({"user_id": "a\nb"}, ["user_id"]),
         ({"note": "x"}, ["note"]),
     ],
 )

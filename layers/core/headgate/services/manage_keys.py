@@ -74,7 +74,7 @@ class KeyManager:
         """A key by id. Raises NotFound for another user's, unless the caller is an administrator."""
         key = await self._accounts.get_key_by_id(key_id)
         if key is None or not (caller.is_admin or key.user_id == caller.user_id):
-            raise NotFound(f"There is no key {key_id}.")
+            raise NotFound(f"There is no key {key_id[:80]}.")
         return key
 
     async def list(

@@ -40,7 +40,7 @@ class WebhookManager:
         for row in await self._store.list_webhooks(caller.user_id):
             if row.id == webhook_id:
                 return row
-        raise NotFound(f"There is no webhook {webhook_id}.")
+        raise NotFound(f"There is no webhook {webhook_id[:80]}.")
 
     async def create(
         self, caller: Caller, url: str, events: Iterable[str], act: Act

@@ -20,12 +20,12 @@ from headgate.http.money import Allowance
 from headgate.http.once import made_once
 from headgate.http.paging import page_of
 from headgate.http.routes import accounts_admin, accounts_credits, accounts_projects, accounts_settings, usage
+from headgate.http.texts import Name, UserId
 from headgate.services.acts import Act
 from headgate.services.manage_keys import DEFAULT_GRACE_S, MAX_GRACE_S, key_text_of
 
 router = APIRouter(tags=["accounts"])
-Count = Annotated[int, Field(ge=1, le=10**9)]
-Label = Annotated[str, Field(min_length=1, max_length=200)]
+Count = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 
 
 class LimitsRequest(BaseModel):
@@ -50,12 +50,12 @@ class KeyRequest(BaseModel):
     """A new key."""
 
     model_config = ConfigDict(extra="forbid")
-    user_id: Label
-    project_id: Label | None = None
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    user_id: UserId
+    project_id: UserId | None = None
+    name: Name
     scopes: Annotated[frozenset[Scope], Field(min_length=1)]
     expires_at: AwareDatetime | None = None
-    allowed_models: Annotated[list[Label], Field(max_length=100)] | None = None
+    allowed_models: Annotated[list[UserId], Field(max_length=100)] | None = None
     limits: LimitsRequest = Field(default_factory=LimitsRequest)
 
 

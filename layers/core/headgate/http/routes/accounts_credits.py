@@ -18,6 +18,7 @@ from headgate.http.context import services_of
 from headgate.http.money import Amount
 from headgate.http.once import made_once
 from headgate.http.paging import page_of
+from headgate.http.texts import UserId
 from headgate.services.acts import Act
 from headgate.services.show_account import KeySpending
 
@@ -28,7 +29,7 @@ class GrantRequest(BaseModel):
     """Dollars for a user; negative ones take away."""
 
     model_config = ConfigDict(extra="forbid")
-    user_id: Annotated[str, Field(min_length=1, max_length=200)]
+    user_id: UserId
     amount: Amount
     reason: Annotated[str, Field(min_length=1, max_length=500)]
 

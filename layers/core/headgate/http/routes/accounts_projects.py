@@ -15,9 +15,9 @@ from headgate.http.acting import act_of
 from headgate.http.answering import json_answer
 from headgate.http.body import parse, read_json
 from headgate.http.context import services_of
+from headgate.http.texts import UserId
 
 router = APIRouter(tags=["accounts"])
-UserId = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class ProjectRequest(BaseModel):
