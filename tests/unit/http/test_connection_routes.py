@@ -169,9 +169,13 @@ async def test_a_server_of_one_s_own_may_need_no_key() -> None:
         ({"timeout_s": 0}, "timeout_s"),
         ({"timeout_s": -1}, "timeout_s"),
         ({"timeout_s": 901}, "timeout_s"),
+        ({"timeout_s": True}, "timeout_s"),
+        ({"timeout_s": "5"}, "timeout_s"),
         ({"max_retries": -1}, "max_retries"),
         ({"max_retries": 11}, "max_retries"),
         ({"max_retries": 1.5}, "max_retries"),
+        ({"max_retries": True}, "max_retries"),
+        ({"is_default": "yes"}, "is_default"),
         ({"metadata": []}, "metadata"),
         ({"metadata": {"x": "y" * 4_096}}, "metadata"),
         ({"is_active": False}, "is_active"),
@@ -332,6 +336,7 @@ async def test_a_change_of_nothing_changes_nothing() -> None:
         ({"type": None}, "type"),
         ({"api_key": None}, "api_key"),
         ({"is_active": None}, "is_active"),
+        ({"is_active": "off"}, "is_active"),
         ({"timeout_s": 0}, "timeout_s"),
         ({"id": "con_2"}, "id"),
         ({"is_default": False}, "is_default"),
@@ -454,6 +459,35 @@ async def test_there_is_at_most_one_default_and_it_goes_by_the_rules() -> None:
 
 
 # -- what follows -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+async def test_a_change_is_made_as_a_whole_or_not_at_all(deleted: bool) -> None:
+    desk = await open_desk()
+    first, made = await desk.make(), await desk.make(name="Other")
+    if deleted:
+        await desk.ask("DELETE", f"/{made['id']}")
+    before = (await desk.ask("GET", f"/{made['id']}")).json()
+    more = {} if deleted else {"is_active": False}
+    refused = await desk.change(made["id"], name="New", is_default=True, **more)
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert (await desk.ask("GET", f"/{made['id']}")).json() == before
+    assert (await desk.change(made["id"], name="New", is_active=True, is_default=True)).status_code == 200
+    assert await desk.default() == made["id"]
+    assert (await desk.change(made["id"], is_active=False, is_default=False)).status_code == 200
+    assert await desk.default() == first["id"]
+
+
+async def test_the_audit_log_tells_all_that_a_change_changed_and_no_value() -> None:
+    desk = await open_desk()
+    made = await desk.make()
+    await desk.ask("DELETE", f"/{made['id']}")
+    await desk.change(made["id"], is_active=True, api_key="sk-another-0123456789", name="Else")
+    events = await desk.gate.accounts.read_audit(after=None, limit=100)
+    (event,) = [each for each in events if each.action == "connection.restore"]
+    assert event.details["changed"] == "name is_active api_key"
+    assert "another" not in repr(event)
+    assert "Else" not in repr(event)
 
 
 async def test_a_new_key_or_address_and_a_return_start_a_look_and_nothing_else_does() -> None:

@@ -54,7 +54,7 @@ class ConnectionChecker:
         """Whatever goes wrong at the provider is a result. Raises NotFound for another user's."""
         row = (await self._store.load(caller.user_id)).find(connection_id)
         if row is None:
-            raise NotFound(f"There is no connection {connection_id}.")
+            raise NotFound(f"There is no connection {connection_id[:80]}.")
         started_s = self._clock.monotonic()
         if not row.is_active:
             return CheckResult(

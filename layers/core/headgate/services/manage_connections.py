@@ -135,8 +135,9 @@ class ConnectionManager:
         rest = {name: value for name, value in changes.items() if name != "is_default"}
         if isinstance(key := rest.get("api_key"), Secret) and key.reveal() == MASK:
             del rest["api_key"]  # shown to the caller in a key's place, and sent back with the rest
-        if wants_default is False and (await self.get(caller, connection_id)).is_default:
-            raise InvalidRequest.of_field("is_default", "make another connection the default instead.")
+        if wants_default is not None:
+            stays = changes.get("is_active")
+            self._check_default(await self.get(caller, connection_id), wants=wants_default, stays=stays)
         if rest:
             await self._rewrite(caller, connection_id, rest, act)
         if wants_default:
@@ -192,7 +193,9 @@ class ConnectionManager:
                 return
             after = replace(after, revision=row.revision + 1, updated_at=act.at)
             try:
-                await self._store.replace(after, _event(act, after, _what(row, after)))
+                await self._store.replace(
+                    after, _event(act, after, _what(row, after), changed=_changed_names(row, after))
+                )
             except Conflict:
                 if tries == _TRIES - 1:
                     raise
@@ -225,6 +228,17 @@ class ConnectionManager:
             after = replace(after, is_active=active, deactivated_at=at, deactivated_by=who)
         return after
 
+    @staticmethod
+    def _check_default(now: Shown, *, wants: bool, stays: bool | None) -> None:
+        """Before anything is changed, so that a change is made as a whole or not.
+
+        stays: what `is_active` is to be, None where it stays as it is. Raises Conflict and InvalidRequest.
+        """
+        if wants and not (now.connection.is_active if stays is None else stays):
+            raise Conflict("A deleted connection can't be the default. Restore it first.")
+        if not wants and now.is_default and stays is not False:
+            raise InvalidRequest.of_field("is_default", "make another connection the default instead.")
+
     def _check(self, name: str, key: Secret | None, base_url: str | None) -> str:
         """The provider's slug. Raises InvalidRequest naming `type`, `api_key` or `base_url`."""
         if not self._registry.has(name):
@@ -253,15 +267,15 @@ class ConnectionManager:
             self._log.warning("connection.not_looked_at", connection_id=row.id, code=error.code)
 
 
-def _event(act: Act, row: Connection, what: str) -> AuditEvent:
-    details = {"type": row.type, "host": row.host or "-", "revision": str(row.revision)}
+def _event(act: Act, row: Connection, what: str, **more: str) -> AuditEvent:
+    details = {"type": row.type, "host": row.host or "-", "revision": str(row.revision), **more}
     return act.event(f"connection.{what}", row.id, **details)
 
 
 def _find(found: UserConnections, connection_id: str) -> Connection:
     row = found.find(connection_id)
     if row is None:
-        raise NotFound(f"There is no connection {connection_id}.")
+        raise NotFound(f"There is no connection {connection_id[:80]}.")
     return row
 
 
@@ -274,3 +288,10 @@ def _what(before: Connection, after: Connection) -> str:
     if before.is_active != after.is_active:
         return "restore" if after.is_active else "delete"
     return "change" if access_tag(before) == access_tag(after) else "rekey"
+
+
+def _changed_names(before: Connection, after: Connection) -> str:
+    """Fields, as callers know them: one change may do several things, and its action tells one."""
+    names = ("name", "type", "base_url", "default_model", "is_active", "timeout_s", "max_retries", "metadata")
+    changed = [name for name in names if getattr(before, name) != getattr(after, name)]
+    return " ".join([*changed, *(["api_key"] if before.sealed != after.sealed else [])])

@@ -22,6 +22,7 @@ from headgate.http.docs import GONE
 from headgate.http.once import made_once
 from headgate.http.paging import page_of
 from headgate.http.routes import webhooks
+from headgate.http.texts import Name
 from headgate.providers.registry import canonical_slug
 from headgate.services.acts import Act
 from headgate.services.manage_connections import ConnectionFields, ConnectionFilter, Shown
@@ -48,13 +49,13 @@ def _trimmed(most: int) -> StringConstraints:
     return StringConstraints(strip_whitespace=True, min_length=1, max_length=most)
 
 
-Name = Annotated[str, _trimmed(100), AfterValidator(printable)]
 Slug = Annotated[str, _trimmed(64), AfterValidator(printable)]
 Url = Annotated[str, _trimmed(2_000), AfterValidator(printable)]
 Model = Annotated[str, _trimmed(200), AfterValidator(printable)]
 Key = Annotated[SecretStr, Field(min_length=1, max_length=_MOST_KEY_CHARS)]
-Seconds = Annotated[float, Field(gt=0, le=900, allow_inf_nan=False)]
-Retries = Annotated[int, Field(ge=0, le=10)]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=900, allow_inf_nan=False)]
+Retries = Annotated[int, Field(strict=True, ge=0, le=10)]
+YesOrNo = Annotated[bool, Field(strict=True)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_bounded)]
 
 
@@ -76,7 +77,7 @@ class ConnectionRequest(_Optional):
 
     name: Name
     type: Slug
-    is_default: bool = False
+    is_default: YesOrNo = False
 
 
 class ConnectionPatch(_Optional):
@@ -84,8 +85,8 @@ class ConnectionPatch(_Optional):
 
     name: Name = ""
     type: Slug = ""
-    is_default: bool = False
-    is_active: bool = True
+    is_default: YesOrNo = False
+    is_active: YesOrNo = True
 
 
 @router.post("/v2/connections", **docs.NEW_CONNECTION)
