@@ -94,6 +94,16 @@ async def test_a_server_that_fails_says_nothing_of_the_key(step: Any, code: str 
     assert not any("169.254" in url for url in sent(desk.gate))
 
 
+async def test_who_left_the_version_out_of_an_address_is_told_where_to_look() -> None:
+    desk, made = await open_checks(base_url="https://llm.example.com")
+    desk.gate.transport.on("/models", Answer(status=404, body=b"404 page not found"))
+    result = await check(desk, made)
+    assert (result["ok"], result["code"]) == (False, "model_not_found")
+    assert "base_url" in result["detail"]
+    assert "/v1" in result["detail"]
+    assert "404 page not found" in result["detail"]
+
+
 async def test_a_generation_is_made_only_when_asked_for_and_is_short() -> None:
     desk, made = await open_checks()
     desk.gate.transport.on("/models", LIST).on("/chat/completions", SAID)
@@ -179,5 +189,5 @@ async def test_every_try_is_in_the_audit_log_before_the_key_is_opened() -> None:
 
 async def test_an_unknown_option_is_refused() -> None:
     desk, made = await open_checks()
-    answer = await desk.ask("POST", f"/{made}/test", json={"generate": "perhaps"})
+    answer = await desk.ask("POST", f"/{made}/test", json={"generate": "yes"})
     assert answer.status_code == 422

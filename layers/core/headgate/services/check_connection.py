@@ -9,12 +9,17 @@ from headgate.domain.credentials import Credential
 from headgate.domain.errors import HeadgateError, NotFound, ProviderRejected
 from headgate.ports import AuditLog, Clock, ConnectionStore, Log
 from headgate.providers.base import ChatCall
-from headgate.providers.bound import BoundProvider
+from headgate.providers.bound import BoundProvider, ModelListing
 from headgate.services.acts import Act
 from headgate.services.bind import Binder, attention_of
 
 _DEADLINE_S = 25.0
 """For everything together: API Gateway waits 29 s."""
+
+_WRONG_PATH = (
+    "There is no list of models below base_url: look at its path. Servers that speak OpenAI's API mostly have "
+    "it at an address that ends in /v1."
+)
 
 _TOKENS = 16
 """Of a generation that only tries out: the least that every model takes."""
@@ -89,13 +94,22 @@ class ConnectionChecker:
         count: int | None = None
         first: str | None = None
         if bound.spec.list_ttl_s is None:  # elsewhere asking for the list costs something
-            listing = await bound.list_models(deadline_s=left_s())
+            listing = await self._listing(bound, row, left_s())
             count = len(listing.models) if listing.listed else None
             texts = (model.native_id for model in listing.models if model.modality is Modality.TEXT)
             first = next(texts, None)
         if generate:
             await self._generate(bound, _model_of(row) or first, left_s())
         return CheckResult(ok=True, latency_ms=0, model_count=count)
+
+    @staticmethod
+    async def _listing(bound: BoundProvider, row: Connection, deadline_s: float) -> ModelListing:
+        try:
+            return await bound.list_models(deadline_s=deadline_s)
+        except HeadgateError as error:
+            if error.code != "model_not_found" or row.base_url is None:
+                raise
+            raise NotFound(f"{error.detail[:500]} {_WRONG_PATH}", code=error.code) from error
 
     async def _generate(self, bound: BoundProvider, model: str | None, deadline_s: float) -> None:
         if model is None:

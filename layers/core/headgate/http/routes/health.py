@@ -1,10 +1,10 @@
 """Providers and how they do; the description of the whole API."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from headgate.domain.callers import Scope
@@ -26,7 +26,7 @@ class CheckRequest(BaseModel):
     """How a connection is tried out. generate: also with a line of text, which may cost a little."""
 
     model_config = ConfigDict(extra="forbid")
-    generate: bool = False
+    generate: Annotated[bool, Field(strict=True)] = False
 
 
 @router.get("/openapi.json", tags=["operations"])
