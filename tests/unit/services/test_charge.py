@@ -266,6 +266,8 @@ def test_without_a_hold_nothing_is_settled() -> None:
         ("succeeded", Usage(input_tokens=30, output_tokens=5), 70, {"tokens": -5, "spend": 20}),
         ("succeeded", Usage(input_tokens=30, output_tokens=10), 50, {}),
         ("succeeded", None, None, {"spend": -50}),
+        ("succeeded", Usage(cost_usd=Decimal(1)), 50, {}),  # what is not told leaves the estimate
+        ("succeeded", Usage(output_tokens=5), 50, {"tokens": 5}),
         ("failed", None, 0, {"tokens": -40, "spend": -50}),
         ("expired", None, 0, {"tokens": -40, "spend": -50}),
     ],

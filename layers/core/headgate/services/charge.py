@@ -135,8 +135,10 @@ def _actual(raised: Correction, ended: GenerationRecord) -> int:
     """What the counter would have been raised by, had it been known."""
     if _measure_of(raised.name) == "spend":
         return ended.cost_charged_nanousd or 0
-    if ended.usage is not None:
-        return (ended.usage.input_tokens or 0) + (ended.usage.output_tokens or 0)
+    told = ended.usage
+    if told is not None and (told.input_tokens is not None or told.output_tokens is not None):
+        entered = raised.amount if told.input_tokens is None else told.input_tokens
+        return entered + (told.output_tokens or 0)
     return 0 if ended.status in _WITHOUT_COST else raised.amount
 
 
