@@ -1,4 +1,4 @@
-"""The body of `POST /v2/generations`, and how it becomes a chat completion."""
+"""The body of `POST /v2/generations`, and how it becomes a chat completion, or embeddings."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -13,6 +13,9 @@ from headgate.services.chat_records import ChatAsk
 
 MAX_METADATA_BYTES = 16_384
 """Of its JSON: it is kept with the record, and comes back with every list of them."""
+
+_HOW_SENT = ("stream", "stream_options", "encoding_format")
+"""Of the answer's way, which is one here: whole, with vectors as lists of numbers."""
 
 Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(printable)]
 
@@ -36,7 +39,7 @@ class GenerationRequest(BaseModel):
     """One generation. Unknown keys of `config` go to the provider; unknown keys beside it are refused."""
 
     model_config = ConfigDict(extra="forbid")
-    type: Literal["text"]
+    type: Literal["text", "embedding"]
     model: Text | None = None
     provider: Text | None = None
     config: dict[str, Any]
@@ -51,11 +54,15 @@ class GenerationRequest(BaseModel):
 
 
 def ask_of(request: GenerationRequest) -> ChatAsk:
-    """The generation as a chat completion. Raises InvalidRequest naming the field that is wrong."""
+    """What `/v1` would be asked for the same. Raises InvalidRequest naming the field that is wrong."""
     config = dict(request.config)
-    config.pop("stream", None)
-    config.pop("stream_options", None)
-    config["messages"] = _messages(config)
+    for name in _HOW_SENT:
+        config.pop(name, None)
+    embeds = request.type == "embedding"
+    if embeds:
+        _check_input(config)
+    else:
+        config["messages"] = _messages(config)
     labels = request.metadata.model_dump(exclude_none=True)
     _check_metadata(labels)
     errors: list[FieldError] = []
@@ -63,6 +70,7 @@ def ask_of(request: GenerationRequest) -> ChatAsk:
     refuse(errors)
     return ChatAsk(
         body=config,
+        operation="embeddings" if embeds else "chat",
         model=request.model,
         provider=request.provider,
         wish=wish,
@@ -84,6 +92,13 @@ def _check_metadata(labels: Mapping[str, Any]) -> None:
         ) from None
     if size > MAX_METADATA_BYTES:
         raise InvalidRequest.of_field("metadata", f"may hold {MAX_METADATA_BYTES} bytes of JSON, not {size}.")
+
+
+def _check_input(config: Mapping[str, Any]) -> None:
+    """Raises InvalidRequest for a text to embed that is missing, or none."""
+    given = config.get("input")
+    if not isinstance(given, str | list) or not given:
+        raise InvalidRequest.of_field("config.input", "is needed: a text, or a list of texts.")
 
 
 def _messages(config: dict[str, Any]) -> list[Any]:

@@ -30,6 +30,13 @@ async def embed(
 
     Raises CannotCarry naming `input` for more texts than MAX_PARTS requests take.
     """
+    answer = await _embed(sender, call, price, start_run=start_run)
+    return replace(answer, outcome=replace(answer.outcome, embeddings=answer.body))
+
+
+async def _embed(
+    sender: Sender, call: ChatCall, price: PriceUsage, *, start_run: Callable[[], Run]
+) -> ChatAnswer:
     parts = _parts_of(call, sender.provider.embeddings_at_once(call))
     requests = [sender.provider.build_embeddings(part, sender.config) for part in parts]
     if len(parts) == 1:

@@ -150,12 +150,16 @@ PriceUsage = Callable[[Usage], Decimal | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatOutcome:
-    """What was answered, for the record: text, tool calls (OpenAI's objects), finish reason, usage."""
+    """What was answered, for the record: text, tool calls (OpenAI's objects), finish reason, usage.
+
+    embeddings: the JSON of an embeddings answer in OpenAI's shape, for a record that keeps it.
+    """
 
     text: str = ""
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     finish_reason: str | None = None
     usage: Usage | None = None
+    embeddings: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

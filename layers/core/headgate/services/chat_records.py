@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
+
+import orjson
 
 from headgate.domain.admission import Claim
 from headgate.domain.callers import Caller
@@ -223,10 +226,20 @@ def _weight_of_file(holder: Mapping[str, Any], name: str) -> float:
 
 
 def _output(outcome: ChatOutcome) -> dict[str, Any]:
+    if outcome.embeddings:
+        return {"embeddings": _vectors(outcome.embeddings)}
     output: dict[str, Any] = {"text": outcome.text, "finish_reason": outcome.finish_reason}
     if outcome.tool_calls:
         output["tool_calls"] = [dict(call) for call in outcome.tool_calls]
     return output
+
+
+def _vectors(answer: bytes) -> list[Any]:
+    """In the order of their texts; as they came, where an answer that is handed through numbers none."""
+    rows = [row for row in orjson.loads(answer).get("data") or () if isinstance(row, dict)]
+    if all(isinstance(row.get("index"), int) for row in rows):
+        rows.sort(key=itemgetter("index"))
+    return [row.get("embedding") for row in rows]
 
 
 def error_json(error: HeadgateError) -> dict[str, Any]:
