@@ -1,5 +1,7 @@
 """Trying a connection out: is its key good, does its server answer? For nothing, or for a few tokens."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from headgate.domain.callers import Caller
@@ -9,7 +11,7 @@ from headgate.domain.credentials import Credential
 from headgate.domain.errors import HeadgateError, NotFound, ProviderRejected
 from headgate.ports import AuditLog, Clock, ConnectionStore, Log
 from headgate.providers.base import ChatCall
-from headgate.providers.bound import BoundProvider, ModelListing
+from headgate.providers.bound import BoundProvider
 from headgate.services.acts import Act
 from headgate.services.bind import Binder, attention_of
 
@@ -17,8 +19,8 @@ _DEADLINE_S = 25.0
 """For everything together: API Gateway waits 29 s."""
 
 _WRONG_PATH = (
-    "There is no list of models below base_url: look at its path. Servers that speak OpenAI's API mostly have "
-    "it at an address that ends in /v1."
+    "Nothing is there below base_url: look at its path. Servers that speak OpenAI's API mostly have it at an "
+    "address that ends in /v1."
 )
 
 _TOKENS = 16
@@ -90,26 +92,19 @@ class ConnectionChecker:
             return max(1.0, started_s + _DEADLINE_S - self._clock.monotonic())
 
         if bound.has_key_check:
-            await bound.check_key(deadline_s=left_s())
+            with _address_doubted(row):
+                await bound.check_key(deadline_s=left_s())
         count: int | None = None
         first: str | None = None
         if bound.spec.list_ttl_s is None:  # elsewhere asking for the list costs something
-            listing = await self._listing(bound, row, left_s())
+            with _address_doubted(row):
+                listing = await bound.list_models(deadline_s=left_s())
             count = len(listing.models) if listing.listed else None
             texts = (model.native_id for model in listing.models if model.modality is Modality.TEXT)
             first = next(texts, None)
         if generate:
             await self._generate(bound, _model_of(row) or first, left_s())
         return CheckResult(ok=True, latency_ms=0, model_count=count)
-
-    @staticmethod
-    async def _listing(bound: BoundProvider, row: Connection, deadline_s: float) -> ModelListing:
-        try:
-            return await bound.list_models(deadline_s=deadline_s)
-        except HeadgateError as error:
-            if error.code != "model_not_found" or row.base_url is None:
-                raise
-            raise NotFound(f"{error.detail[:500]} {_WRONG_PATH}", code=error.code) from error
 
     async def _generate(self, bound: BoundProvider, model: str | None, deadline_s: float) -> None:
         if model is None:
@@ -129,6 +124,17 @@ class ConnectionChecker:
     async def _note(self, row: Connection, reason: str | None) -> None:
         if row.needs_attention != reason:
             await self._store.note_attention(row.user_id, row.id, sealed=row.sealed, reason=reason)
+
+
+@contextmanager
+def _address_doubted(row: Connection) -> Iterator[None]:
+    """No model was asked for here: a 404 is about the path, which the user may have given."""
+    try:
+        yield
+    except NotFound as error:
+        if row.base_url is None:
+            raise
+        raise NotFound(f"{error.detail[:500]} {_WRONG_PATH}", code=error.code) from error
 
 
 def _model_of(row: Connection) -> str | None:
