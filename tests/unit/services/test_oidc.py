@@ -298,6 +298,22 @@ async def test_while_the_issuers_keys_cant_be_had_no_token_is_called_bad(
     assert all(response.closed for response in realm.transport.responses)
 
 
+async def test_the_issuers_outage_leaves_known_keys_good_for_a_day() -> None:
+    realm = Realm([public("RS256")])
+    await realm.tokens.caller(realm.token())
+    realm.transport.on("openid-configuration", Answer(status=500))
+    realm.clock.advance(3600)
+    for _ in range(3):
+        assert (await realm.tokens.caller(realm.token())).user_id == "ann"
+    assert (await realm.refusal(realm.token("ES256"))).http_status == 503, "it may be a new key"
+    assert (await realm.refusal(realm.token(key=STRANGER))).code == "unauthenticated"
+    realm.clock.advance(24 * 3600)
+    assert (await realm.refusal(realm.token())).http_status == 503
+    realm.transport.on("openid-configuration", Answer.of_json({"issuer": ISSUER, "jwks_uri": f"{ISSUER}/k"}))
+    realm.clock.advance(5)
+    assert (await realm.tokens.caller(realm.token())).user_id == "ann"
+
+
 async def test_after_a_fault_keys_are_asked_for_again_in_seconds() -> None:
     realm = Realm()
     realm.transport.on(f"{ISSUER}/k", Answer(status=500))

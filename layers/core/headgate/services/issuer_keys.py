@@ -22,6 +22,9 @@ ALGORITHMS = frozenset({"RS256", "ES256", "EdDSA"})
 _KEEP_S = 3600.0
 _UNKNOWN_S = 60.0
 _FAULT_S = 5.0
+_FORGIVE_S = 24 * 3600.0
+"""How long keys that can't be fetched anew still serve: the issuer's outage is not to become ours."""
+
 _MOST_KEYS = 100
 _MOST_BYTES = 1_000_000
 _LEAST_RSA_BITS = 2048
@@ -29,7 +32,10 @@ _PATH = "/.well-known/openid-configuration"
 
 
 class IssuerKeys:
-    """Kept for an hour; a key that is not among them has them fetched again, at most once a minute."""
+    """Kept for an hour; a key that is not among them has them fetched again, at most once a minute.
+
+    While they can't be fetched, those that were last there serve for a day more.
+    """
 
     def __init__(self, issuer: str, transport: Callable[[], HttpTransport], clock: Clock, log: Log) -> None:
         self._issuer = issuer
@@ -49,7 +55,13 @@ class IssuerKeys:
         """
         if algorithm not in ALGORITHMS:
             return None
-        await self._have(_KEEP_S)
+        try:
+            await self._have(_KEEP_S)
+        except GatewayFault:
+            found = self._among(kid, algorithm) if self._is_fresh(_KEEP_S + _FORGIVE_S) else None
+            if found is None:
+                raise
+            return found
         found = self._among(kid, algorithm)
         if found is None:
             await self._have(_UNKNOWN_S)
@@ -66,11 +78,11 @@ class IssuerKeys:
         """Sees to it that the keys are no older than that. Of many who ask at once, one fetches."""
         if self._is_fresh(at_most_s):
             return
+        self._raise_fault()
         async with self._fetching:
             if self._is_fresh(at_most_s):
                 return
-            if self._fault is not None and self._clock.monotonic() < self._fault_until_s:
-                raise self._fault
+            self._raise_fault()
             try:
                 document = await self._document(self._issuer.rstrip("/") + _PATH)
                 if document.get("issuer") != self._issuer:
@@ -82,6 +94,11 @@ class IssuerKeys:
                 self._log.warning("oidc.keys_unread", code=error.code, detail=error.detail[:300])
                 raise self._fault from error
             self._fault, self._fetched_s = None, self._clock.monotonic()
+
+    def _raise_fault(self) -> None:
+        """Of some seconds ago, which would only happen again."""
+        if self._fault is not None and self._clock.monotonic() < self._fault_until_s:
+            raise self._fault
 
     def _is_fresh(self, at_most_s: float) -> bool:
         return self._fetched_s is not None and self._clock.monotonic() < self._fetched_s + at_most_s
