@@ -404,3 +404,13 @@ async def test_a_provider_that_does_not_know_a_model_is_told_with_the_closest_id
     assert (error.code, error.provider, error.provider_request_id) == ("model_not_found", "alpha", "r1")
     assert "alpha/m" in error.members["suggestions"]
     assert error.detail.startswith("No model mm here.")
+
+
+@pytest.mark.parametrize("named", ["alpha/m", "maker/m", " alpha/m , nowhere/x"])
+async def test_what_a_provider_has_just_denied_having_is_not_suggested(named: str) -> None:
+    stage = await Stage().open_shop()
+    for slug in ("alpha", "beta"):
+        stage.answers(slug, NotFound("No model m here.", code="model_not_found"))
+    _, error = await stage.failure(model=named)
+    assert error.code == "model_not_found"
+    assert "alpha/m" not in error.members["suggestions"]

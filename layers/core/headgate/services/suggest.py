@@ -15,7 +15,7 @@ def not_found(view: CatalogView, model: str, *, said: str | None = None) -> NotF
         close = several[:10]
         what, hint = f"{shown} could be any of several models.", f" Name one: {', '.join(close)}."
     else:
-        close = suggest(view, model)
+        close = suggest(view, model, but=_asked(view, model) if said is not None else frozenset())
         what = f"There is no model {shown}."
         hint = f" Did you mean {', '.join(close)}?" if close else " GET /v2/models lists what there is."
     if said is not None:
@@ -23,11 +23,18 @@ def not_found(view: CatalogView, model: str, *, said: str | None = None) -> NotF
     return NotFound(f"{what}{hint}", code="model_not_found", members={"suggestions": close})
 
 
-def suggest(view: CatalogView, model: str, *, most: int = 3) -> list[str]:
-    """The closest ids. Three-letter runs in common first, so that few ids need the dear comparison."""
+def _asked(view: CatalogView, model: str) -> frozenset[str]:
+    """Ids that these names stand for: a provider that has just denied having one is not asked for it again."""
+    names = {name.strip() for name in model.split(",")}
+    return frozenset(names | {offer.id for name in names for offer in view.by_canonical.get(name, ())})
+
+
+def suggest(view: CatalogView, model: str, *, most: int = 3, but: frozenset[str] = frozenset()) -> list[str]:
+    """The closest ids, without those in `but`. Three-letter runs in common first, so that few ids need the
+    dear comparison."""
     text = model.lower()[:200]
     runs = {text[at : at + 3] for at in range(max(1, len(text) - 2))}
-    lowered = {known.lower(): known for known in view.by_id}
+    lowered = {known.lower(): known for known in view.by_id if known not in but}
     nearest = heapq.nlargest(60, lowered, key=lambda known: sum(run in known for run in runs))
     close = difflib.get_close_matches(text, nearest, n=most, cutoff=0.5)
     close = close or [known for known in nearest[:most] if any(run in known for run in runs)]
