@@ -256,6 +256,19 @@ async def test_a_refused_connection_is_named_and_marked_and_is_clear_once_it_wor
     assert stored.needs_attention is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "code", "look"),
+    [(REFUSED, "provider_auth", "its key"), (POOR, "provider_insufficient_funds", "its account")],
+)
+async def test_where_the_platforms_key_was_refused_it_is_named(answer: Answer, code: str, look: str) -> None:
+    stage = await shop()
+    stage.answers("alpha", answer)
+    _, error = await stage.failure(model="alpha/m", wish=Wish(allow_fallbacks=False))
+    assert (error.code, "connection_id" in error.members) == (code, False)
+    assert error.detail.startswith("The platform's access to alpha was refused: an administrator should look")
+    assert look in error.detail
+
+
 async def test_a_connection_is_marked_though_another_key_served_in_its_place() -> None:
     stage = await shop()
     row = await connect(stage, "alpha")

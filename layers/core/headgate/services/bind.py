@@ -68,14 +68,19 @@ class Binder:
 
 
 def blamed(error: HeadgateError, credential: Credential) -> HeadgateError:
-    """The error, saying whose key was refused and what to do, where it was not the platform's."""
-    if not isinstance(error, ProviderRefused) or not credential.caller_pays:
+    """The error, saying whose key was refused and what to do."""
+    if not isinstance(error, ProviderRefused):
         return error
     connection = credential.connection
     if connection is not None and error.members.get("connection_id") == connection.id:
         return error
-    whose = "The key lent with the request" if connection is None else _named(connection)
-    look = "look at its account" if error.code == "provider_insufficient_funds" else "look at its key"
+    what = "account" if error.code == "provider_insufficient_funds" else "key"
+    whose, look = "The key lent with the request", f"look at its {what}"
+    if connection is not None:
+        whose = _named(connection)
+    elif not credential.caller_pays:
+        whose = f"The platform's access to {error.provider or 'the provider'}"
+        look = f"an administrator should look at its {what}, or use one of your own"
     return ProviderRefused(
         f"{whose} was refused: {look}. {error.detail}",
         code=error.code,
