@@ -24,7 +24,7 @@ def not_found(view: CatalogView, model: str, *, said: str | None = None) -> NotF
 
 
 def _asked(view: CatalogView, model: str) -> frozenset[str]:
-    """Ids that these names stand for: a provider that has just denied having one is not asked for it again."""
+    """Ids that these names stand for, which their providers have just denied having."""
     names = {name.strip() for name in model.split(",")}
     return frozenset(names | {offer.id for name in names for offer in view.by_canonical.get(name, ())})
 
