@@ -111,6 +111,13 @@ def test_a_text_is_no_file_whatever_it_says_of_itself(part: dict[str, Any]) -> N
     assert estimated_tokens({"messages": [{"content": [part]}]}) >= 100_000
 
 
+def test_a_request_is_weighed_however_deep_it_is() -> None:
+    deep: Any = "x" * 400
+    for _ in range(50_000):
+        deep = {"a": [deep]}
+    assert estimated_tokens(deep) == 100
+
+
 async def test_what_the_key_is_not_bound_to_is_no_candidate_for_it() -> None:
     bound = replace(ann(), allowed_models=("beta/m",))
     rows = await (await oracle()).explain(caller=bound)

@@ -200,29 +200,38 @@ def estimated_tokens(body: Mapping[str, Any]) -> int:
     return max(1, round(_weight(body)))
 
 
-def _weight(value: Any) -> float:
-    """By exact types first, as JSON has them: prompts have thousands of values, and every request asks."""
-    kind = type(value)
-    if kind is str:
-        return len(value) / 4
-    if kind is dict or isinstance(value, Mapping):
-        weight: float = sum(map(_weight, value.values()))
-        for name in _FILES & value.keys():
-            weight += _weight_of_file(value, name) - _weight(value[name])
-        return weight
-    if kind is list:
-        return sum(map(_weight, value))
-    return 1.0 if isinstance(value, int | float) else 0.0
+def _weight(whole: Any) -> float:
+    """By exact types first, as JSON has them: prompts have thousands of values, and every request asks.
+    Without recursion, as they may be nested deeper than the stack is."""
+    weight, left = 0.0, [whole]
+    while left:
+        value = left.pop()
+        kind = type(value)
+        if kind is str:
+            weight += len(value) / 4
+        elif kind is dict or isinstance(value, Mapping):
+            left += value.values()
+            for name in _FILES & value.keys():
+                weight += _more_as_file(value, name)
+        elif kind is list:
+            left += value
+        elif isinstance(value, int | float):
+            weight += 1.0
+    return weight
 
 
-def _weight_of_file(holder: Mapping[str, Any], name: str) -> float:
-    """Only where providers look for files: a text does not become one by how it begins, or how long it is."""
+def _more_as_file(holder: Mapping[str, Any], name: str) -> float:
+    """How much more a value weighs as the file it is than as a text.
+
+    Only where providers look for files: a text does not become one by how it begins, or how long it is.
+    """
     value = holder[name]
     if not isinstance(value, str) or holder.get("type") == "text" or value.startswith(_TEXTS):
-        return _weight(value)
+        return 0.0
+    as_text = len(value) / 4
     if value.startswith("data:") or holder.get("type") == "base64":
-        return _FILE
-    return min(_FILE, _weight(value)) if name in _BARE else _weight(value)
+        return _FILE - as_text
+    return min(0.0, _FILE - as_text) if name in _BARE else 0.0
 
 
 def _output(outcome: ChatOutcome) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def longest_answer(body: Mapping[str, Any], info: ModelInfo | None, hold_tokens:
     return min(MOST_TOKENS, max(asked, default=usual) * answers)
 
 
-def _numbers(body: Mapping[str, Any], names: tuple[str, ...], usual: int) -> Iterator[int]:
+def _numbers(body: Mapping[str, Any], names: tuple[str, ...], usual: int, depth: int = 3) -> Iterator[int]:
     """What is said under any of the names. What is no number some servers read as one: it is no less than
     the usual then."""
     for name in names:
@@ -51,10 +51,10 @@ def _numbers(body: Mapping[str, Any], names: tuple[str, ...], usual: int) -> Ite
             yield value if value > 0 else usual  # of answers' lengths some servers take it as no limit
         elif isinstance(value, float | str):
             yield max(usual, _read(value))
-    for name in _WITHIN:
+    for name in _WITHIN if depth else ():
         inner = body.get(name)
         if isinstance(inner, Mapping):
-            yield from _numbers(inner, names, usual)
+            yield from _numbers(inner, names, usual, depth - 1)
 
 
 def _read(value: float | str) -> int:
