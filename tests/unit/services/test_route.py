@@ -231,6 +231,21 @@ def test_a_provider_that_is_named_is_asked_first_though_others_list_the_model() 
     assert route("openai/gpt-5-mini") == [MINI.id]
 
 
+def test_who_names_a_provider_that_nobody_has_a_key_for_is_told_so() -> None:
+    seen = view([GPT_OR, FLASH])
+    for name, keyless in (("anthropic/claude-x", True), ("openrouter/none", False), ("claude-x", False)):
+        with pytest.raises(NotFound) as refused:
+            find_candidates(routing(seen, usable={"openrouter", "gemini"}), name)
+        assert ("anthropic is not set up" in refused.value.detail) is keyless
+
+
+def test_why_nothing_can_serve_is_said_in_the_message_too() -> None:
+    with pytest.raises(NoRoute) as refused:
+        find_candidates(routing(), "openai/gpt-5", Wish(max_input_price=Decimal("0.01")))
+    candidates: Any = refused.value.members["candidates"]
+    assert candidates[0]["reasons"][0] in refused.value.detail
+
+
 # -- suggestions -------------------------------------------------------------------------------------------
 
 

@@ -128,8 +128,9 @@ def kept(considered: list[Considered], model: str | None) -> list[Candidate]:
     found = [each.candidate for each in considered if each.kept]
     if found:
         return found
+    why = f": {', '.join(considered[0].reasons)}" if considered else ""
     raise NoRoute(
-        f"{(model or 'The default model')[:200]} can't be called now, or not as asked.",
+        f"{(model or 'The default model')[:200]} can't be called now, or not as asked{why[:500]}.",
         members={"candidates": [considered_json(each) for each in considered]},
     )
 
@@ -148,7 +149,8 @@ def consider(routing: Routing, model: str | Sequence[Pick], wish: Wish) -> list[
     picks = picks_of(model) if isinstance(model, str) else model
     named = _each_once(offer for pick in picks for offer in _picked(routing, pick))
     if not named:
-        raise not_found(routing.view, model if isinstance(model, str) else ",".join(p.name for p in picks))
+        names = model if isinstance(model, str) else ",".join(pick.name for pick in picks)
+        raise not_found(routing.view, names, keyless=_keyless(routing, picks))
     ranked = _ranked(routing, wish, _each_once([*named, *_other_offers(routing, named)]))
     verdicts = _verdicts(routing, wish, ranked)
     kept = [each for each in verdicts if each.kept]
@@ -156,6 +158,12 @@ def consider(routing: Routing, model: str | Sequence[Pick], wish: Wish) -> list[
     if wish.allow_fallbacks:
         return [*kept, *rejected]
     return [*_without_fallbacks(kept, wish), *rejected]
+
+
+def _keyless(routing: Routing, picks: Sequence[Pick]) -> str | None:
+    """The first provider that is named and that nobody has a key for."""
+    slugs = (routing.canonical_slug(pick.name.partition("/")[0]) for pick in picks if "/" in pick.name)
+    return next((slug for slug in slugs if slug is not None and not routing.is_usable(slug)), None)
 
 
 def considered_json(each: Considered) -> dict[str, object]:

@@ -7,8 +7,13 @@ from headgate.domain.errors import NotFound
 from headgate.services.catalog import CatalogView
 
 
-def not_found(view: CatalogView, model: str, *, said: str | None = None) -> NotFound:
-    """`model_not_found`, with the ids that come closest; `said`: what a provider answered, if asked."""
+def not_found(
+    view: CatalogView, model: str, *, said: str | None = None, keyless: str | None = None
+) -> NotFound:
+    """`model_not_found`, with the ids that come closest.
+
+    said: what a provider answered, if asked. keyless: the provider that is named, where there is no key for it.
+    """
     several = sorted(view.by_bare_name.get(model, ()))
     shown = model if len(model) <= 200 else model[:200] + "…"
     if len(several) > 1:
@@ -18,6 +23,8 @@ def not_found(view: CatalogView, model: str, *, said: str | None = None) -> NotF
         close = suggest(view, model, but=_asked(view, model) if said is not None else frozenset())
         what = f"There is no model {shown}."
         hint = f" Did you mean {', '.join(close)}?" if close else " GET /v2/models lists what there is."
+    if keyless is not None:
+        what += f" {keyless} is not set up for you: lend a key of yours, or store it by POST /v2/connections."
     if said is not None:
         what = said if said.endswith((".", "!", "?", "…")) else f"{said}."
     return NotFound(f"{what}{hint}", code="model_not_found", members={"suggestions": close})
