@@ -156,6 +156,12 @@ def test_what_was_counted_at_the_end_is_not_estimated() -> None:
     assert with_usage(ChatOutcome(), SHORT) == ChatOutcome()
 
 
+def test_no_more_is_estimated_than_the_request_allows() -> None:
+    left = with_usage(ChatOutcome(text="word " * 400), SHORT, pieces=300)
+    assert left.usage is not None
+    assert left.usage.output_tokens == 100
+
+
 async def test_a_stream_that_broke_as_its_client_would_not_read_is_no_gift() -> None:
     stage = await shop()
     stage.answers("alpha", lines("usage 10 1", "say a", "note", "say " + "word " * 40, "note", GONE))

@@ -11,12 +11,13 @@ import orjson
 from headgate.domain.admission import Claim
 from headgate.domain.callers import Caller
 from headgate.domain.errors import AccessDenied, HeadgateError
-from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
+from headgate.domain.generation import MOST_TOKENS, Attempt, GenerationRecord, GenerationStatus, Usage
 from headgate.domain.money import nanousd
 from headgate.domain.secret import Secret
 from headgate.providers.base import ChatCall, ChatOutcome, Operation
 from headgate.providers.dialects.base import OPENAI_CHAT
 from headgate.services.key_models import bound_names, names_of, resolved, told
+from headgate.services.longest import longest_answer
 from headgate.services.route import Candidate, Wish
 
 RECORD_DAYS = 30
@@ -180,13 +181,14 @@ def with_usage(outcome: ChatOutcome, body: Mapping[str, Any], *, pieces: int = 0
     at the start what went in, and what came out only at the end.
 
     pieces: events with content that were read, each of a token at least, reasoning and further choices
-    included, which the outcome does not show.
+    included, which the outcome does not show. What the request allows is never exceeded.
     """
     told = outcome.usage
     if told is not None and outcome.finish_reason is not None:
         return outcome
     letters = len(outcome.text) + sum(len(str(call)) for call in outcome.tool_calls)
     produced = max(pieces, round(letters / 4), min(letters, 1))
+    produced = min(produced, longest_answer(body, None, MOST_TOKENS))
     if not produced or (told is not None and (told.output_tokens or 0) >= produced):
         return outcome
     usage = told or Usage()
