@@ -12,7 +12,7 @@ def not_found(
 ) -> NotFound:
     """`model_not_found`, with the ids that come closest.
 
-    said: what a provider answered, if asked. keyless: the provider that is named, where there is no key for it.
+    said: what a provider answered, if asked. keyless: the provider that is named, where no key is for it.
     """
     several = sorted(view.by_bare_name.get(model, ()))
     shown = model if len(model) <= 200 else model[:200] + "…"
