@@ -106,7 +106,10 @@ def test_the_catalogue_is_served_and_the_connection_kept(
                 assert not response.will_close
 
 
-def test_a_chat_arrives_piece_by_piece(artefacts: Artefacts, account: Account, tmp_path: Path) -> None:
+def test_a_chat_arrives_piece_by_piece(
+    built: Built, artefacts: Artefacts, account: Account, tmp_path: Path
+) -> None:
+    built.invoke("refresh", [{"task": "refresh"}])
     body = {
         "model": "mock/echo",
         "stream": True,
