@@ -25,17 +25,23 @@ class LoadedFunction:
     spec: FunctionSpec
     configure: Callable[..., None]
     handler: Handler
+    forget: Callable[[], None]
     app: "ASGIApp | None" = None
 
 
 def import_function(spec: FunctionSpec) -> LoadedFunction:
     """`functions/<name>/app.py`, whatever the template's Handler starts on Lambda."""
     module: Any = importlib.import_module(spec.folder.strip("/").replace("/", ".") + ".app")
+
+    def forget() -> None:
+        module.function.services.reach.forget_all()
+
     return LoadedFunction(
         spec=spec,
         configure=module.function.configure,
         handler=module.handler,
         app=getattr(module, "app", None),
+        forget=forget,
     )
 
 
@@ -62,6 +68,13 @@ class Functions:
         """Raises KeyError for an unknown name or ARN, FunctionFailed for what the handler raised."""
         spec = self._stack.function(name)
         return await invoke(self._loaded[spec.logical_id].handler, payload, context_of(spec))
+
+    def forget_callers(self) -> None:
+        """Functions that serve routes read anew what callers have, which they remember for a minute on AWS.
+        For the event loop that serves."""
+        for function in self._loaded.values():
+            if function.app is not None:
+                function.forget()
 
     def routes(self) -> Routes:
         """Every Api event. Raises ValueError for a function with routes but no app."""

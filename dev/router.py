@@ -1,7 +1,7 @@
 """One ASGI app over all functions: requests go where template.yaml's Api events send them."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headgate.domain.errors import NotFound
@@ -9,12 +9,15 @@ from headgate.http.edge import Edge, EdgeConfig
 from headgate.settings import BUFFERED_BODY_BYTES
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from dev.template import Route
     from headgate.ports import Log
 
 _ANY = "ANY"
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OF_CALLERS = frozenset({"connections", "projects", "settings"})
+"""What is under these in `/v2` is remembered by functions other than the one that writes it."""
 
 
 class _Node:
@@ -71,10 +74,21 @@ def _pick(apps: "Mapping[str, ASGIApp] | None", method: str) -> "ASGIApp | None"
 
 
 class Router:
-    """Serves every function's routes, and runs the lifespan of each function's app within its own."""
+    """Serves every function's routes, and runs the lifespan of each function's app within its own.
 
-    def __init__(self, routes: Routes, apps: Iterable["ASGIApp"], log: "Log") -> None:
+    on_change: told when a caller's connections, projects or settings were written, before the writer is.
+    """
+
+    def __init__(
+        self,
+        routes: Routes,
+        apps: Iterable["ASGIApp"],
+        log: "Log",
+        *,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self._find = routes.find
+        self._on_change = on_change
         self._apps = tuple(apps)
         config = EdgeConfig(log)
         config.configure(log=log, cors_origins=["*"], limit_bytes=BUFFERED_BODY_BYTES)
@@ -83,11 +97,19 @@ class Router:
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] == "http":
             app = self._find(scope["method"], scope["path"]) or self._unknown
-            await app(scope, receive, send)
+            await app(scope, receive, self._telling(send) if _writes(scope) else send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
             await send({"type": "websocket.close"})
+
+    def _telling(self, send: "Send") -> "Send":
+        async def told(message: "Message") -> None:
+            if message["type"] == "http.response.start" and message["status"] < 400:
+                self._on_change()
+            await send(message)
+
+        return told
 
     async def _live(self, receive: "Receive", send: "Send") -> None:
         lives = [_Life(app) for app in self._apps]
@@ -101,6 +123,16 @@ class Router:
         await receive()
         await asyncio.gather(*(life.stop() for life in lives))
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _writes(scope: "Scope") -> bool:
+    """Whether the request may change what functions remember of callers."""
+    segments = scope["path"].removeprefix("/api").split("/")
+    return (
+        scope["method"] not in _READS
+        and segments[1:2] == ["v2"]
+        and not _OF_CALLERS.isdisjoint(segments[2:3])
+    )
 
 
 async def _refuse(scope: "Scope", _receive: "Receive", _send: "Send") -> None:

@@ -98,7 +98,12 @@ class Runner:
         functions.configure(self._config, aws, self.backing.adapters)
         key = await self._mint_key()
         await self._fill_catalogue()
-        router = Router(functions.routes(), functions.apps(), PowertoolsLog("local"))
+        router = Router(
+            functions.routes(),
+            functions.apps(),
+            PowertoolsLog("local"),
+            on_change=functions.forget_callers,
+        )
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._told.set)
         await self._serve(front := RunningServer(router, listener, lifespan=True))

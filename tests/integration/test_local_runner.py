@@ -179,6 +179,24 @@ def test_a_users_key_is_taken_in_by_one_function_and_used_by_others(
     assert client.delete(where).status_code == 204
 
 
+def test_a_connection_serves_its_user_from_the_moment_it_is_made_to_the_moment_it_is_deleted(
+    client: httpx.Client, upstream: Upstream
+) -> None:
+    def served_by() -> str | None:
+        answer = client.post("/v2/generations", json={"type": "text", "config": {"prompt": "Is it open?"}})
+        assert answer.status_code == 200, answer.text
+        found: str | None = answer.json()["connection_id"]
+        return found
+
+    own = {"name": "Mine", "type": "custom", "base_url": upstream.base_url, "default_model": "gpt-loop"}
+    assert served_by() is None
+    for prefix in ("/v2", "/api/v2"):
+        made = client.post(f"{prefix}/connections", json=own).json()["id"]
+        assert served_by() == made
+        assert client.delete(f"{prefix}/connections/{made}").status_code == 204
+        assert served_by() is None
+
+
 def test_an_unknown_path_answers_in_the_shape_of_its_prefix(client: httpx.Client) -> None:
     problem = client.get("/v2/nothing")
     assert problem.status_code == 404

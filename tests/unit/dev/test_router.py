@@ -172,3 +172,47 @@ async def test_an_app_that_can_not_start_stops_the_router_from_starting() -> Non
     said = await live(Router(Routes(), [NamedApp("a"), NamedApp("b", starts=False)], NullLog()))
     assert [message["type"] for message in said] == ["lifespan.startup.failed"]
     assert "b is broken" in said[0]["message"]
+
+
+class Status:
+    """Answers with this status."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "tells"),
+    [
+        ("POST", "/v2/connections", 201, True),
+        ("DELETE", "/api/v2/connections/con_1", 204, True),
+        ("PUT", "/v2/settings", 200, True),
+        ("PUT", "/v2/projects/prj_1", 201, True),
+        ("GET", "/v2/connections", 200, False),
+        ("POST", "/v2/connections", 422, False),
+        ("POST", "/v2/generations", 200, False),
+        ("POST", "/v1/connections", 200, False),
+        ("POST", "/", 200, False),
+    ],
+)
+async def test_what_was_written_of_callers_is_told_before_the_writer_is(
+    method: str, path: str, status: int, tells: bool
+) -> None:
+    routes = Routes()
+    routes.add(Route(method="ANY", path="/{proxy+}"), Status(status))
+    routes.add(Route(method="ANY", path="/"), Status(status))
+    order: list[str] = []
+    router = Router(routes, [], NullLog(), on_change=lambda: order.append("told"))
+
+    async def send(message: Any) -> None:
+        order.append(message["type"])
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    await router({"type": "http", "method": method, "path": path, "headers": []}, receive, send)
+    assert order == [*(["told"] if tells else []), "http.response.start", "http.response.body"]

@@ -196,6 +196,11 @@ class ReachService:
         self._connections.forget(user_id)
         self._settings.forget(f"user:{user_id}")
 
+    def forget_all(self) -> None:
+        """The next look at anybody's connections, settings and projects reads them again."""
+        for memory in (self._connections, self._projects, self._settings, self._lists):
+            memory.forget_all()
+
     async def note_attention(self, connection: Connection, reason: str | None) -> None:
         """Marks a connection whose key was refused, or with None unmarks one that works again; what is marked
         so already is not written again. A fault is only logged."""

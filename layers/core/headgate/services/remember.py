@@ -79,6 +79,11 @@ class Memory[T]:
         self._kept.pop(name, None)
         self._reading.pop(name, None)
 
+    def forget_all(self) -> None:
+        """As `forget`, for every name."""
+        self._kept.clear()
+        self._reading.clear()
+
     async def _read(self, name: str, old: _Kept[T] | None, read: Callable[[str], Awaitable[T]]) -> T:
         asked_s = self._clock.monotonic()
         try:
