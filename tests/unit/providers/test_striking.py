@@ -78,3 +78,15 @@ def test_what_tells_a_key_is_no_cause_any_more() -> None:
 @given(before=st.text(), after=st.text(), key=st.text(min_size=8, max_size=40))
 def test_wherever_it_stands_it_goes(before: str, after: str, key: str) -> None:
     assert key not in struck(before + key + after, [key]).replace(STARS, "\0")
+
+
+@pytest.mark.parametrize("others", [0, 1, 3])
+def test_a_chain_that_leads_back_into_itself_is_followed_once(others: int) -> None:
+    links = [ValueError("one"), *(ValueError("another") for _ in range(others))]
+    for link, cause in zip(links, [*links[1:], links[0]], strict=True):
+        link.__cause__ = cause
+    cut_chain(links[0], [KEY])
+    assert links[0].__cause__ is not None
+    links[-1].__context__ = ValueError(f"it was {KEY}")
+    cut_chain(links[0], [KEY])
+    assert links[-1].__context__ is None

@@ -50,14 +50,23 @@ def struck_all(value: Any, keys: Iterable[str]) -> Any:
 
 
 def cut_chain(error: BaseException, keys: Iterable[str]) -> None:
-    """Lets go of what led to the error, where that tells a key: a decoder's error holds all it was given."""
-    link, keys = error, tuple(keys)
-    while (cause := link.__cause__ or link.__context__) is not None:
+    """Lets go of what led to the error, where that tells a key: a decoder's error holds all it was given.
+
+    A chain may lead back into itself: an error that is raised again from itself, or while it is handled.
+    """
+    link, keys, seen = error, tuple(keys), {id(error)}
+    while (cause := _led_to(link, seen)) is not None:
+        seen.add(id(cause))
         told = f"{cause}{cause!r}"
         if struck(told, keys) != told:
             link.__cause__ = link.__context__ = None
             return
         link = cause
+
+
+def _led_to(error: BaseException, seen: set[int]) -> BaseException | None:
+    led = (error.__cause__, error.__context__)
+    return next((each for each in led if each is not None and id(each) not in seen), None)
 
 
 @lru_cache(maxsize=64)
