@@ -76,6 +76,10 @@ async def test_a_grace_that_can_not_be_is_named(grace: Any) -> None:
         ({"name": "\t"}, ["name"]),
         ({"name": "a\nb"}, ["name"]),
         ({"allowed_models": ["a/b", " "]}, ["allowed_models[1]"]),
+        ({"expires_at": "9999-12-31T23:59:59-10:00"}, ["expires_at"]),
+        ({"expires_at": "0001-01-01T00:00:00+10:00"}, ["expires_at"]),
+        ({"expires_at": "2030-01-01T00:00:00"}, ["expires_at"]),
+        ({"expires_at": 1_900_000_000}, ["expires_at"]),
         ({"limits": {"requests_per_minute": True}}, ["limits.requests_per_minute"]),
         ({"limits": {"tokens_per_minute": "5"}}, ["limits.tokens_per_minute"]),
     ],
@@ -83,6 +87,7 @@ async def test_a_grace_that_can_not_be_is_named(grace: Any) -> None:
 async def test_a_key_that_can_not_be_is_named(more: Any, named: list[str]) -> None:
     gate = await open_gate()
     assert fields(await gate.post("/v2/keys", key="root", json=KEY | more)) == named
+    assert (await gate.get("/v2/keys?user_id=bob", key="root")).json()["data"] == []
 
 
 async def test_blanks_around_a_users_id_are_no_part_of_it() -> None:

@@ -1,8 +1,9 @@
 """Texts in requests that go on to names, headers and logs: printable, and never blank."""
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
 
 from headgate.http.body import printable
 
@@ -19,3 +20,22 @@ Name = Annotated[
     AfterValidator(printable),
 ]
 """What a person calls a thing."""
+
+
+def _as_text(value: Any) -> Any:
+    """Raises ValueError for a number: seconds or milliseconds, who can tell?"""
+    if isinstance(value, int | float):
+        raise ValueError("must be a time in RFC 3339, like 2027-01-01T00:00:00Z.")
+    return value
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Raises ValueError for one that is within the calendar where it was written, and outside it in UTC."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is outside the years 1 to 9999.") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_text), AfterValidator(_in_utc)]
+"""A time in UTC."""

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from headgate.domain.callers import ApiKey, KeyLimits, Scope
@@ -20,7 +20,7 @@ from headgate.http.money import Allowance
 from headgate.http.once import made_once
 from headgate.http.paging import page_of
 from headgate.http.routes import accounts_admin, accounts_credits, accounts_projects, accounts_settings, usage
-from headgate.http.texts import Name, UserId
+from headgate.http.texts import Moment, Name, UserId
 from headgate.services.acts import Act
 from headgate.services.manage_keys import DEFAULT_GRACE_S, MAX_GRACE_S, key_text_of
 
@@ -54,7 +54,7 @@ class KeyRequest(BaseModel):
     project_id: UserId | None = None
     name: Name
     scopes: Annotated[frozenset[Scope], Field(min_length=1)]
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     allowed_models: Annotated[list[UserId], Field(max_length=100)] | None = None
     limits: LimitsRequest = Field(default_factory=LimitsRequest)
 
