@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from headgate.domain.errors import InvalidRequest
 from headgate.http.body import field_path, parse, snake, snake_keys
 from tests.support.gate import open_gate
+from tests.support.models import model
+from tests.support.provider import said
 
 POSTS = ["/v1/chat/completions", "/v2/generations", "/v2/keys"]
 UNREADABLE = {
@@ -163,14 +165,14 @@ def test_names_are_changed_at_every_depth_but_within_the_callers_own_structures(
     given_ = {
         "aspectRatio": "1:1",
         "config": {"referenceImages": [{"imageUrl": "u"}]},
-        "metadata": {"sceneId": "keep"},
+        "metadata": {"sceneId": "7", "shotId": "keep", "own": {"sceneId": "keep"}},
         "messages": [{"toolCalls": "keep"}],
         "responseFormat": {"jsonSchema": "keep"},
     }
     assert snake_keys(given_) == {
         "aspect_ratio": "1:1",
         "config": {"reference_images": [{"image_url": "u"}]},
-        "metadata": {"sceneId": "keep"},
+        "metadata": {"scene_id": "7", "shotId": "keep", "own": {"sceneId": "keep"}},
         "messages": [{"toolCalls": "keep"}],
         "response_format": {"jsonSchema": "keep"},
     }
@@ -180,6 +182,20 @@ def test_a_name_in_both_spellings_is_refused() -> None:
     with pytest.raises(InvalidRequest) as refused:
         snake_keys({"maxTokens": 1, "max_tokens": 2})
     assert refused.value.errors[0].field == "max_tokens"
+    with pytest.raises(InvalidRequest) as refused:
+        snake_keys({"metadata": {"projectId": "prj_1", "project_id": "prj_2"}})
+    assert refused.value.errors[0].field == "metadata.project_id"
+
+
+async def test_a_generation_under_api_v2_is_of_the_project_that_it_names_in_camel_case() -> None:
+    gate = await open_gate(models=[model("alpha/m")])
+    gate.transport.on("https://alpha.example/chat", said("x"))
+    asked = {"type": "text", "model": "alpha/m", "config": {"prompt": "hi"}}
+    labels = {"projectId": "film", "sceneId": "7", "shotId": "a"}
+    made = await gate.post("/api/v2/generations", json=asked | {"metadata": labels})
+    assert made.json()["metadata"] == {"project_id": "film", "scene_id": "7", "shotId": "a"}
+    found = (await gate.get("/v2/generations?project_id=film")).json()["data"]
+    assert [each["id"] for each in found] == [made.json()["id"]]
 
 
 async def test_a_body_under_api_v2_may_be_in_camel_case_and_elsewhere_not() -> None:

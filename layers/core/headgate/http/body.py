@@ -19,7 +19,9 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _FREE_FORM = frozenset(
     {"metadata", "messages", "tools", "tool_choice", "response_format", "json_schema", "flags", "rules"}
 )
-"""Keys whose value is the caller's own structure: nothing in it is renamed."""
+"""Keys whose value is the caller's own structure: nothing in it is renamed, but for `_OUR_LABELS`."""
+_OUR_LABELS = {"projectId": "project_id", "sceneId": "scene_id"}
+"""What a generation's `metadata` tells us, among the caller's own labels."""
 _LONG_INTEGER = re.compile(rb"\d{19}")
 
 
@@ -66,11 +68,25 @@ def snake_keys(value: Mapping[str, Any]) -> dict[str, Any]:
         name = snake(key)
         if name in renamed:
             raise InvalidRequest.of_field(name, f"given twice, as {key} too.")
-        renamed[name] = item if name in _FREE_FORM else _snake_value(item)
+        renamed[name] = _labels(item) if name == "metadata" else _snake_value(item, free=name in _FREE_FORM)
     return renamed
 
 
-def _snake_value(value: Any) -> Any:
+def _labels(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    labels: dict[str, Any] = {}
+    for key, item in value.items():
+        name: str = _OUR_LABELS.get(str(key), key)
+        if name in labels:
+            raise InvalidRequest.of_field(f"metadata.{name}", "is given twice, in both spellings.")
+        labels[name] = item
+    return labels
+
+
+def _snake_value(value: Any, *, free: bool = False) -> Any:
+    if free:
+        return value
     if isinstance(value, dict):
         return snake_keys(value)
     if isinstance(value, list):
