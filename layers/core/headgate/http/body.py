@@ -75,9 +75,10 @@ def snake_keys(value: Mapping[str, Any]) -> dict[str, Any]:
 def _labels(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
+    given: dict[str, Any] = value
     labels: dict[str, Any] = {}
-    for key, item in value.items():
-        name: str = _OUR_LABELS.get(str(key), key)
+    for key, item in given.items():
+        name = _OUR_LABELS.get(key, key)
         if name in labels:
             raise InvalidRequest.of_field(f"metadata.{name}", "is given twice, in both spellings.")
         labels[name] = item
