@@ -18,6 +18,7 @@ from headgate.aws.clients import AwsClients, AwsTuning
 from headgate.aws.connections import DynamoConnectionStore
 from headgate.aws.generations import DynamoGenerationStore
 from headgate.aws.ledger import DynamoLedger
+from headgate.aws.shares import Sharing
 from headgate.aws.usage import DynamoUsageStore
 from headgate.ports import (
     AccountStore,
@@ -38,6 +39,7 @@ from headgate.testing.memory import (
     MemoryUsageStore,
 )
 from tests.contract.tables import create_table_request
+from tests.support.conflicts import meeting
 
 KINDS = ["memory", "aws"]
 ROOT = Path(__file__).parents[2]
@@ -180,7 +182,11 @@ class Money:
     audit: AuditLog
 
 
-@pytest.fixture(params=KINDS)
+SPREAD = Sharing(shards=4, enough=0, smallest_nanousd=1)
+"""Whatever a user has is spread as soon as a transaction meets another."""
+
+
+@pytest.fixture(params=[*KINDS, "aws, spread"])
 def money(request: pytest.FixtureRequest, clock: ManualClock) -> Money:
     if request.param == "memory":
         log = MemoryAccountStore(clock)
@@ -188,9 +194,14 @@ def money(request: pytest.FixtureRequest, clock: ManualClock) -> Money:
         return Money(books, MemoryGenerationStore(clock, ledger=books), log)
     clients, make_table = request.getfixturevalue("aws").clients, request.getfixturevalue("make_table")
     table, accounts_table = make_table("LedgerTable"), make_table("AccountsTable")
+    sharing = Sharing()
+    if request.param == "aws, spread":
+        clients, sharing = meeting(clients), SPREAD
     return Money(
-        DynamoLedger(clients, table, accounts_table=accounts_table),
-        DynamoGenerationStore(clients, make_table("GenerationsTable"), clock, ledger_table=table),
+        DynamoLedger(clients, table, accounts_table=accounts_table, sharing=sharing),
+        DynamoGenerationStore(
+            clients, make_table("GenerationsTable"), clock, ledger_table=table, sharing=sharing
+        ),
         DynamoAccountStore(clients, accounts_table, clock),
     )
 

@@ -1,5 +1,6 @@
 """What services may rely on of any ledger, and of what generations hold and settle in it."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -178,6 +179,24 @@ async def test_a_call_may_cost_more_than_it_held_and_then_nothing_can_be_held(mo
         assert refused.value.members["available"] == {"amount": "-0.00000003", "currency": "USD"}
     await grant(money, 30, 9)
     await money.generations.begin(generation(2), hold(0, 2))
+
+
+async def test_of_many_holds_at_once_as_many_are_granted_as_are_covered(money: Money) -> None:
+    await grant(money, 1000)
+    begun = await asyncio.gather(
+        *(money.generations.begin(generation(number), hold(100, number)) for number in range(1, 17)),
+        return_exceptions=True,
+    )
+    held = [number for number, outcome in enumerate(begun, start=1) if outcome is None]
+    refused = [outcome for outcome in begun if outcome is not None]
+    assert len(held) == 10
+    assert all(isinstance(one, LimitReached) and one.code == "insufficient_credits" for one in refused)
+    assert await money.ledger.balance("ada") == Balance(reserved_nanousd=1000)
+    await asyncio.gather(
+        *(money.generations.finish(done(generation(number)), settle(100, 30, number)) for number in held)
+    )
+    assert await money.ledger.balance("ada") == Balance(available_nanousd=700)
+    assert sum(await amounts(money)) == 700
 
 
 async def test_a_release_gives_all_of_it_back(money: Money) -> None:

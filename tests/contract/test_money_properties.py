@@ -5,8 +5,10 @@ Real runs over the real stores; their writes take turns as the example says, and
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from itertools import count, cycle
 from typing import Any, cast
 
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from headgate.aws.generations import DynamoGenerationStore
 from headgate.aws.ledger import DynamoLedger
+from headgate.aws.shares import Sharing
 from headgate.domain.admission import Admission, Closing, Counter
 from headgate.domain.audit import AuditEvent
 from headgate.domain.callers import Caller, KeyLimits
@@ -29,8 +32,9 @@ from headgate.services.reconcile import reconcile
 from headgate.services.sweep import Sweeper
 from headgate.testing.clock import START
 from headgate.testing.memory import Answer, ManualClock, MemoryGenerationStore, MemoryLedger
-from tests.contract.conftest import Aws
+from tests.contract.conftest import SPREAD, Aws
 from tests.support.bench import Counted, ann
+from tests.support.conflicts import meeting
 from tests.support.models import model, priced
 from tests.support.provider import lines, said
 from tests.support.stage import Stage
@@ -61,10 +65,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """granted: nano-dollars. turns: who goes next. faults: of each write in turn. sweep: after so
+    """granted: nano-dollars, given: in between. meets: which of the transactions on the balance meet others.
+    turns: who goes next. faults: of each write in turn. sweep: after so
     many turns of its own, while others run."""
 
     granted: int
+    given: int | None
+    meets: list[bool]
     wanted: list[Wanted]
     turns: list[int]
     faults: list[str]
@@ -74,6 +81,8 @@ class Story:
 STORIES = st.builds(
     Story,
     granted=st.sampled_from([0, 500_000, MILLION, 1_500_000, 2_500_000, 10 * MILLION]),
+    given=st.sampled_from([None, None, -MILLION, 500_000, 10 * MILLION]),
+    meets=st.lists(st.booleans(), max_size=7).map(lambda meets: [*meets, False]),
     wanted=st.lists(
         st.builds(
             Wanted,
@@ -201,26 +210,33 @@ async def play(story: Story, shop: Shop, user_id: str) -> None:
     await stage.open_shop(A)
     stage.transport.on("https://alpha.example/chat", answer)
     if story.granted:
-        await shop.ledger.add_entry(
-            LedgerEntry(
-                id=f"led_{user_id}",
-                user_id=user_id,
-                at=shop.clock.now(),
-                kind=EntryKind.GRANT,
-                amount_nanousd=story.granted,
-            ),
-            AuditEvent(id=new_id("evt"), at=START, actor="x", action="credits.grant", target=user_id),
-        )
+        await _grant(shop, user_id, story.granted, f"led_{user_id}")
     caller = ann(user_id=user_id, key_id=f"key_{user_id}", limits=MONTHLY)
     tasks = [asyncio.create_task(go_through(stage, caller, each)) for each in story.wanted]
     if story.sweep is not None:
         tasks.append(asyncio.create_task(_sweep_early(fickle, stage, turns, story.sweep)))
+    if story.given is not None:
+        giving = turns.take(partial(_grant, shop, user_id, story.given, f"led_{user_id}_given"))
+        tasks.append(asyncio.create_task(_until_done(giving)))
     await turns.play(tasks)
     await asyncio.gather(*tasks)
     # Nothing but the last sweep is certain to reach the store.
     shop.clock.advance(3600)
     await Sweeper(shop.store, shop.clock, stage.log).sweep()
     await check(story, shop, caller)
+
+
+async def _grant(shop: Shop, user_id: str, amount: int, entry_id: str) -> None:
+    kind = EntryKind.GRANT if amount > 0 else EntryKind.ADJUST
+    await shop.ledger.add_entry(
+        LedgerEntry(id=entry_id, user_id=user_id, at=shop.clock.now(), kind=kind, amount_nanousd=amount),
+        AuditEvent(id=new_id("evt"), at=START, actor="x", action="credits.grant", target=user_id),
+    )
+
+
+async def _until_done(giving: Awaitable[Any]) -> None:
+    with suppress(HeadgateError):
+        await giving
 
 
 async def _sweep_early(store: GenerationStore, stage: Stage, turns: Turns, after: int) -> None:
@@ -240,9 +256,11 @@ async def check(story: Story, shop: Shop, caller: Caller) -> None:
     assert all(record.status is not GenerationStatus.RUNNING for record in records)
     assert {r.id: r.cost_charged_nanousd for r in records if r.cost_charged_nanousd} == settled
     charged = sum(amount or 0 for amount in settled.values())
-    assert found.balance.available_nanousd == story.granted - charged
+    given = sum(e.amount_nanousd for e in entries if e.id == f"led_{caller.user_id}_given")
+    assert given in (0, story.given)
+    assert found.balance.available_nanousd == story.granted + given - charged
     overruns = [max(0, (r.cost_charged_nanousd or 0) - (r.held_nanousd or 0)) for r in records]
-    assert found.balance.available_nanousd >= -sum(overruns)
+    assert found.balance.available_nanousd >= -sum(overruns) + min(0, given)
     await _check_spending(shop, caller, charged)
 
 
@@ -271,16 +289,20 @@ def tables(make_table: Callable[[str], str]) -> Mapping[str, str]:
     return {name: make_table(f"{name}Table") for name in ("Generations", "Ledger", "Accounts")}
 
 
-def test_in_dynamodb_money_adds_up_whatever_fails_when(aws: Aws, tables: Mapping[str, str]) -> None:
+@pytest.mark.parametrize("sharing", [Sharing(), SPREAD], ids=["one item", "spread"])
+def test_in_dynamodb_money_adds_up_whatever_fails_when(
+    aws: Aws, tables: Mapping[str, str], sharing: Sharing
+) -> None:
     users = (f"ann{number}" for number in count())
 
-    @settings(max_examples=40, **FIELDS)
+    @settings(max_examples=20, **FIELDS)
     @given(STORIES)
     def adds_up(story: Story) -> None:
         clock = ManualClock()
+        clients, table = meeting(aws.clients, story.meets), tables["Ledger"]
         shop = Shop(
-            DynamoLedger(aws.clients, tables["Ledger"], accounts_table=tables["Accounts"]),
-            DynamoGenerationStore(aws.clients, tables["Generations"], clock, ledger_table=tables["Ledger"]),
+            DynamoLedger(clients, table, accounts_table=tables["Accounts"], sharing=sharing),
+            DynamoGenerationStore(clients, tables["Generations"], clock, ledger_table=table, sharing=sharing),
             clock,
         )
         asyncio.run(play(story, shop, next(users)))

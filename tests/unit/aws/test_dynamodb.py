@@ -204,10 +204,16 @@ async def test_a_settlement_that_met_another_of_its_user_is_sent_again(
 ) -> None:
     store = DynamoGenerationStore(clients, "table", ManualClock(), ledger_table="ledger")
     entry = LedgerEntry(id="led_1", user_id="ann", at=START, kind=EntryKind.RELEASE, amount_nanousd=5)
-    endpoint.answers(cancelled("None", "TransactionConflict", "None"), Reply())
+    nothing_beside = Reply(body={"Items": []})
+    endpoint.answers(cancelled("None", "TransactionConflict", "None"), nothing_beside, Reply())
     await store.finish(record(), Closing(settlement=Settlement(entry=entry, held_nanousd=5)))
-    assert [request.operation for request in endpoint.received] == ["TransactWriteItems"] * 2
-    tokens = {request.body["ClientRequestToken"] for request in endpoint.received}
+    first, looked, second = endpoint.received
+    assert [one.operation for one in (first, looked, second)] == [
+        "TransactWriteItems",
+        "Query",
+        "TransactWriteItems",
+    ]
+    tokens = {request.body["ClientRequestToken"] for request in (first, second)}
     assert len(tokens) == 2  # DynamoDB would answer the first try's result again to the same token
 
 

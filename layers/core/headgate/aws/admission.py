@@ -1,116 +1,51 @@
 """What begins or ends together with a generation, as steps of one transaction."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from headgate.aws.clients import AwsClients
 from headgate.aws.codec import body_of, number_of, text_of
-from headgate.aws.dynamodb import Item, Key, Table, Value, When, from_wire
-from headgate.aws.faults import TransactionCancelled, reading
+from headgate.aws.dynamodb import Item, Key, Table, Value, When
+from headgate.aws.faults import reading
 from headgate.aws.once import ONCE
-from headgate.domain.admission import (
-    Admission,
-    Claim,
-    Closing,
-    Correction,
-    Counter,
-    limit_reached,
-    not_covered,
-)
-from headgate.domain.credits import Hold, LedgerEntry
-from headgate.domain.errors import Conflict, GatewayFault
+from headgate.aws.shares import Move
+from headgate.aws.transactions import NEW, Step, unconditional
+from headgate.domain.admission import Admission, Claim, Closing, Correction, Counter, limit_reached
+from headgate.domain.credits import LedgerEntry
+from headgate.domain.errors import Conflict
 from headgate.paging import position_of
 from headgate.ports import AlreadyClaimed
 
-NEW = When("attribute_not_exists(#pk)")
 _NEVER = When("attribute_exists(#pk) AND attribute_not_exists(#pk)")
-_TRIES = 10
 _SAME_ID = "There is a generation of that id."
 ENDED = "This generation has ended already."
-
-type Refusal = Callable[[Item], Exception]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One action, and what to raise when its condition does not hold, given the item that is there instead.
-
-    decides: while it is not known whether this one's condition holds, no other's refusal counts.
-    """
-
-    action: dict[str, Any]
-    refuse: Refusal
-    decides: bool = False
-
-
-class Refused(Exception):
-    """Conditions that did not hold: the items that are there instead, and what they mean, by step."""
-
-    def __init__(self, items: Mapping[int, Mapping[str, Any]], errors: Sequence[Exception]) -> None:
-        super().__init__("conditions did not hold")
-        self.items = items
-        self.errors = tuple(errors)
-
-
-async def carry_out(clients: AwsClients, table: Table, steps: Sequence[Step]) -> None:
-    """All steps or none. A transaction that meets another is sent again, with growing pauses.
-
-    Raises Refused, or GatewayFault.
-    """
-    for tries in range(_TRIES):
-        try:
-            return await table.transact(*(step.action for step in steps))
-        except TransactionCancelled as cancelled:
-            if not _is_undecided(steps, cancelled):
-                _raise_refused(steps, cancelled)
-            if not cancelled.is_passing:
-                raise GatewayFault("The store refused a transaction of the gateway's") from cancelled
-        await clients.pause(tries)
-    raise GatewayFault.unavailable("The store")
-
-
-def _is_undecided(steps: Sequence[Step], cancelled: TransactionCancelled) -> bool:
-    return any(step.decides and cancelled.is_contended(place) for place, step in enumerate(steps))
-
-
-def _raise_refused(steps: Sequence[Step], cancelled: TransactionCancelled) -> None:
-    items = {
-        place: reason.item or {}
-        for place in range(len(steps))
-        if (reason := cancelled.failed_condition(place)) is not None
-    }
-    if items:
-        with reading("What is in the way"):
-            errors = [steps[place].refuse(from_wire(item)) for place, item in items.items()]
-        raise Refused(items, errors) from cancelled
-
 
 # -- what a generation begins with --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
-    """The two that a generation is written to."""
+class Writing:
+    """What is written together: `steps`, and the money that moves with its entry where any does."""
 
-    generations: Table
-    ledger: Table
+    steps: tuple[Step, ...]
+    move: Move | None = None
+    entry: LedgerEntry | None = None
 
 
-def begin_steps(
-    tables: Tables, record: Mapping[str, Value | None], admission: Admission, *, now: datetime
-) -> list[Step]:
+def beginning(
+    table: Table, record: Mapping[str, Value | None], admission: Admission, *, now: datetime
+) -> Writing:
     """The claim, then the record's item, then limits, then money: refused in this order."""
     claim, hold = admission.claim, admission.hold
     generation_id = str(record["pk"])
-    steps = [] if claim is None else [_claiming(tables.generations, claim, generation_id, now=now)]
-    steps.append(Step(tables.generations.putting(record, when=NEW), lambda _: Conflict(_SAME_ID)))
-    steps += [counting(tables.generations, counter, now=now) for counter in admission.counters]
-    if hold is not None:
-        steps.append(_holding(tables.ledger, hold))
-        steps.append(entering(tables.ledger, hold.entry))
-    return steps
+    steps = [] if claim is None else [_claiming(table, claim, generation_id, now=now)]
+    steps.append(Step(table.putting(record, when=NEW), lambda _: Conflict(_SAME_ID)))
+    steps += [counting(table, counter, now=now) for counter in admission.counters]
+    if hold is None:
+        return Writing(tuple(steps))
+    entry, amount = hold.entry, hold.amount_nanousd
+    move = Move(user_id=entry.user_id, lot=generation_id, available=-amount, reserved=amount, hold=hold)
+    return Writing(tuple(steps), move, entry)
 
 
 def counting(table: Table, counter: Counter, *, now: datetime) -> Step:
@@ -162,42 +97,19 @@ def _taken(name: str, item: Item) -> AlreadyClaimed:
     return AlreadyClaimed(claim, text_of(item, "generation_id"))
 
 
-def _holding(table: Table, hold: Hold) -> Step:
-    """One of zero is refused only where there is a debt; who never had a balance has none."""
-    amount = hold.amount_nanousd
-    covered = "#available >= :amount" + (" OR attribute_not_exists(#available)" if amount <= 0 else "")
-    action = table.updating(
-        balance_key(hold.entry.user_id),
-        "ADD #available :change, #reserved :amount",
-        {"change": -amount, "amount": amount},
-        when=When(covered),
-    )
-    return Step(action, lambda there: not_covered(hold, number_of(there, "available")))
-
-
 # -- what it ends with --------------------------------------------------------------------------------------
 
 
-def end_steps(
-    tables: Tables, record: Mapping[str, Value | None], closing: Closing, *, when: When
-) -> list[Step]:
-    """The record's outcome, if `when` holds of what is stored; then money, then counters."""
-    steps = [Step(tables.generations.putting(record, when=when), lambda _: Conflict(ENDED))]
-    if closing.settlement is not None:
-        entry, held = closing.settlement.entry, closing.settlement.held_nanousd
-        steps.append(moving(tables.ledger, entry.user_id, available=entry.amount_nanousd, reserved=-held))
-        steps.append(entering(tables.ledger, entry))
-    return steps + [_correcting(tables.generations, each) for each in closing.corrections]
-
-
-def moving(table: Table, user_id: str, *, available: int, reserved: int = 0) -> Step:
-    """Adds to a balance, whatever it is."""
-    action = table.updating(
-        balance_key(user_id),
-        "ADD #available :available, #reserved :reserved",
-        {"available": available, "reserved": reserved},
-    )
-    return _unconditional(action)
+def ending(table: Table, record: Mapping[str, Value | None], closing: Closing, *, when: When) -> Writing:
+    """The record's outcome, if `when` holds of what is stored; then counters, then money."""
+    steps = [Step(table.putting(record, when=when), lambda _: Conflict(ENDED))]
+    steps += [_correcting(table, each) for each in closing.corrections]
+    if closing.settlement is None:
+        return Writing(tuple(steps))
+    entry, held = closing.settlement.entry, closing.settlement.held_nanousd
+    lot = str(record["pk"])
+    move = Move(user_id=entry.user_id, lot=lot, available=entry.amount_nanousd, reserved=-held)
+    return Writing(tuple(steps), move, entry)
 
 
 def entering(table: Table, entry: LedgerEntry) -> Step:
@@ -216,23 +128,15 @@ def _correcting(table: Table, correction: Correction) -> Step:
         "SET #expires_at = :expires_at ADD #n :amount",
         {"expires_at": int(correction.expires_at.timestamp()), "amount": correction.amount},
     )
-    return _unconditional(action)
+    return unconditional(action)
 
 
 def setting(table: Table, item: Mapping[str, Value | None]) -> Step:
     """Puts an item, whatever is there."""
-    return _unconditional(table.putting(item))
-
-
-def _unconditional(action: dict[str, Any]) -> Step:
-    return Step(action, lambda _: GatewayFault("The store refused what has no condition"))
+    return unconditional(table.putting(item))
 
 
 # -- keys ---------------------------------------------------------------------------------------------------
-
-
-def balance_key(user_id: str) -> Key:
-    return f"BAL#{user_id}", "BAL"
 
 
 def entries_pk(user_id: str) -> str:

@@ -57,7 +57,7 @@ class Table:
 
     async def get(self, pk: str, sk: str, *, consistent: bool = True) -> Item | None:
         """The item. None, unasked, for a key longer than any: DynamoDB would call that a mistake of ours."""
-        if len(pk.encode()) > _PARTITION_KEY_BYTES:
+        if not is_key(pk):
             return None
         answer = await self._call("get_item", Key=_key(pk, sk), ConsistentRead=consistent)
         return from_wire(answer["Item"]) if "Item" in answer else None
@@ -136,6 +136,15 @@ class Table:
                 raise GatewayFault.unavailable("The store")
         return found
 
+    async def get_together(self, keys: Sequence[Key]) -> list[Item]:
+        """Those of up to 100 items that are there, all as they were in one instant.
+
+        Raises TransactionCancelled when others were writing to them.
+        """
+        gets = [{"Get": {"TableName": self._name, "Key": _key(*key)}} for key in keys]
+        answer = await self._clients.call("dynamodb", "transact_get_items", TransactItems=gets)
+        return [from_wire(one["Item"]) for one in answer["Responses"] if one.get("Item")]
+
     async def put_many(self, items: Iterable[Mapping[str, Value | None]]) -> None:
         """Not together: after a fault some may be written and others not."""
         for batch in _batches([to_wire(item) for item in items]):
@@ -182,6 +191,11 @@ async def happened(write: Awaitable[object]) -> bool:
     except ConditionFailed:
         return False
     return True
+
+
+def is_key(pk: str) -> bool:
+    """Whether a partition key could be there at all: DynamoDB calls a longer one a mistake of ours."""
+    return len(pk.encode()) <= _PARTITION_KEY_BYTES
 
 
 def _key(pk: str, sk: str) -> Wire:

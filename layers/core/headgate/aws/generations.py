@@ -2,22 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from headgate.aws.admission import (
-    NEW,
-    Refused,
-    Step,
-    Tables,
-    begin_steps,
-    carry_out,
-    claim_in,
-    counting,
-    end_steps,
-    setting,
-)
+from headgate.aws.admission import Writing, beginning, claim_in, counting, ending, entering, setting
 from headgate.aws.answers import ANSWER_PREFIX, answer_items, answer_of
+from headgate.aws.balances import Balances
 from headgate.aws.clients import AwsClients
 from headgate.aws.codec import (
     DUE_PARTITIONS,
@@ -31,6 +22,8 @@ from headgate.aws.codec import (
 )
 from headgate.aws.dynamodb import Item, Table, Value, When, Wire, from_wire, to_wire
 from headgate.aws.faults import ConditionFailed, reading
+from headgate.aws.shares import Sharing
+from headgate.aws.transactions import NEW, Refused, carry_out
 from headgate.domain.admission import Admission, Answer, Claim, Closing, Counter
 from headgate.domain.errors import GatewayFault
 from headgate.domain.generation import GenerationRecord
@@ -47,17 +40,26 @@ _UNFINISHED_OR_NEW = When(f"attribute_not_exists(#pk) OR {_UNFINISHED.text}", _U
 
 
 class DynamoGenerationStore:
-    """table, ledger_table: names. The ledger is written only with holds and settlements.
+    """table, ledger_table: names. The ledger is touched only for holds and settlements.
 
-    most_looks: Query calls for one page; a filter that drops nearly everything gives a short page after that.
+    sharing: when a user's balance is spread. most_looks: Query calls for one page; a filter that drops
+    nearly everything gives a short page after that.
     """
 
     def __init__(
-        self, clients: AwsClients, table: str, clock: Clock, *, ledger_table: str = "", most_looks: int = 20
+        self,
+        clients: AwsClients,
+        table: str,
+        clock: Clock,
+        *,
+        ledger_table: str = "",
+        sharing: Sharing = Sharing(),
+        most_looks: int = 20,
     ) -> None:
         self._clients = clients
         self._table = Table(clients, table)
-        self._tables = Tables(self._table, Table(clients, ledger_table))
+        self._ledger = Table(clients, ledger_table)
+        self._balances = Balances(clients, self._ledger, sharing=sharing, clock=clock)
         self._clock = clock
         self._most_looks = most_looks
 
@@ -65,9 +67,9 @@ class DynamoGenerationStore:
         item, pieces = record_items(record)
         if pieces:
             await self._table.put_many(pieces)
-        steps = begin_steps(self._tables, item, admission, now=self._clock.now())
+        writing = beginning(self._table, item, admission, now=self._clock.now())
         try:
-            await self._write(item, steps, when=NEW)
+            await self._write(item, writing, when=NEW)
         except Refused as refused:
             raise refused.errors[0] from refused
 
@@ -89,12 +91,13 @@ class DynamoGenerationStore:
             await self._table.put_many(pieces)
         # What was never begun has no hold to settle; else its outcome alone is worth keeping.
         when = _UNFINISHED if closing.settlement is not None else _UNFINISHED_OR_NEW
-        steps = end_steps(self._tables, item, closing, when=when)
+        writing = ending(self._table, item, closing, when=when)
         if closing.answer is not None:
             kept = await self._clients.run(answer_items, record.id, closing.answer)
-            steps += [setting(self._table, piece) for piece in kept]
+            pieces_kept = [setting(self._table, piece) for piece in kept]
+            writing = replace(writing, steps=(*writing.steps, *pieces_kept))
         try:
-            await self._write(item, steps, when=when)
+            await self._write(item, writing, when=when)
         except Refused as refused:
             raise refused.errors[0] from refused
 
@@ -112,15 +115,19 @@ class DynamoGenerationStore:
             answer = await self._clients.run(answer_of, items)
         return answer if answer is not None and answer.expires_at > self._clock.now() else None
 
-    async def _write(self, item: Mapping[str, Value | None], steps: Sequence[Step], *, when: When) -> None:
-        """The record's item alone, or with the other steps.
+    async def _write(self, item: Mapping[str, Value | None], writing: Writing, *, when: When) -> None:
+        """The record's item alone, or with what belongs to it.
 
         The SDK sends again when an answer is lost: then this very item is there already, and so is all that
         belongs to it.
 
         Raises Refused.
         """
+        steps = writing.steps
         try:
+            if writing.move is not None and writing.entry is not None:
+                entry = [entering(self._ledger, writing.entry)]
+                return await self._balances.carry_out(writing.move, before=steps, after=entry)
             if len(steps) > 1:
                 return await carry_out(self._clients, self._table, steps)
             await self._table.put(item, when=when)

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from headgate.aws.admission import NEW, Refused, Step, balance_key, carry_out, entering, entries_pk, moving
+from headgate.aws.admission import entering, entries_pk
 from headgate.aws.audit import AuditTrail
+from headgate.aws.balances import Balances
 from headgate.aws.clients import AwsClients
-from headgate.aws.codec import body_of, from_body, number_of, text_of
+from headgate.aws.codec import body_of, from_body, text_of
 from headgate.aws.dynamodb import Item, Table, When
 from headgate.aws.faults import reading
+from headgate.aws.shares import Move, Sharing
+from headgate.aws.transactions import NEW, Refused, Step
 from headgate.domain.audit import AuditEvent
 from headgate.domain.credits import Balance, LedgerEntry
 from headgate.domain.errors import Conflict
@@ -16,19 +19,18 @@ from headgate.paging import decode_cursor, encode_cursor
 
 
 class DynamoLedger:
-    """table: the ledger table's name; accounts_table: where the audit log stands."""
+    """table: the ledger table's name; accounts_table: where the audit log stands. sharing: when a user's
+    balance is spread; the same as for the store of generations."""
 
-    def __init__(self, clients: AwsClients, table: str, *, accounts_table: str) -> None:
-        self._clients = clients
+    def __init__(
+        self, clients: AwsClients, table: str, *, accounts_table: str, sharing: Sharing = Sharing()
+    ) -> None:
         self._table = Table(clients, table)
+        self._balances = Balances(clients, self._table, sharing=sharing)
         self._audit = AuditTrail(Table(clients, accounts_table))
 
     async def balance(self, user_id: str) -> Balance:
-        item = await self._table.get(*balance_key(user_id)) or {}
-        with reading("The balance"):
-            return Balance(
-                available_nanousd=number_of(item, "available"), reserved_nanousd=number_of(item, "reserved")
-            )
+        return (await self._balances.read(user_id)).balance
 
     async def list_entries(
         self, user_id: str, *, limit: int, cursor: str | None
@@ -46,14 +48,16 @@ class DynamoLedger:
     async def add_entry(self, entry: LedgerEntry, audit: AuditEvent) -> None:
         # Entries stand by time, and one that is sent again may bear another: its id is kept beside.
         once: Mapping[str, str] = {"pk": f"ENT#{entry.id}", "sk": "ENT", "body": body_of(entry)}
-        steps = [
+        before = [
             Step(self._table.putting(once, when=NEW), lambda there: _unless_equal(entry, there)),
+        ]
+        after = [
             entering(self._table, entry),
-            moving(self._table, entry.user_id, available=entry.amount_nanousd),
             Step(await self._audit.putting(audit), lambda _: Conflict("There is an audit event of that id.")),
         ]
+        move = Move(user_id=entry.user_id, lot=entry.id, available=entry.amount_nanousd)
         try:
-            await carry_out(self._clients, self._table, steps)
+            await self._balances.carry_out(move, before=before, after=after)
         except Refused as refused:
             if not isinstance(refused.errors[0], _Equal):
                 raise refused.errors[0] from refused
