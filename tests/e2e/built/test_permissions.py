@@ -30,6 +30,12 @@ BY_THE_SERVICE: dict[str, set[str]] = {
 }
 """What Lambda itself does with a function's role: it polls the stream, and sets failures aside."""
 
+WHERE_OTHERS_ARE_MET = {
+    "generations": {Call(f"dynamodb:{name}", "LedgerTable", "BAL#*") for name in ("GetItem", "Query")},
+    "sweep": {Call("dynamodb:Query", "LedgerTable", "BAL#*")},
+}
+"""What a function does only when transactions meet, which in moto they never do."""
+
 type Made = tuple[str, set[Call]]
 
 
@@ -121,7 +127,9 @@ def test_a_role_allows_every_call_its_function_makes(made: Made) -> None:
 
 def test_a_role_holds_nothing_its_function_never_uses(made: Made) -> None:
     function, calls = made
-    unused = {each for each in _allowed(function) if not any(_covers(each, call) for call in calls)}
+    met = WHERE_OTHERS_ARE_MET.get(function, set())
+    assert met <= _allowed(function)
+    unused = {each for each in _allowed(function) - met if not any(_covers(each, call) for call in calls)}
     mine = {each for each in unused if each.action not in BY_THE_SERVICE.get(function, set())}
     assert mine == set()
     assert {each.action for each in unused} == BY_THE_SERVICE.get(function, set())
