@@ -54,7 +54,7 @@ def test_what_is_no_proper_number_is_refused_by_its_variables_name(name: str, te
         from_environ("models", {name: text})
 
 
-@pytest.mark.parametrize(("name", "most"), [("HEADGATE_KEY_CACHE_S", 60.0), ("HEADGATE_PING_S", 15.0)])
+@pytest.mark.parametrize(("name", "most"), [("HEADGATE_KEY_CACHE_S", 55.0), ("HEADGATE_PING_S", 15.0)])
 def test_a_promise_of_the_contract_can_not_be_configured_away(name: str, most: float) -> None:
     assert getattr(from_environ("models", {name: "900"}), NUMBERS[name]) == most
 

@@ -54,7 +54,7 @@ class Settings:
     health_ttl_s: float = 30.0
     stale_ttl_s: float = 86_400.0
     head_check_s: float = 60.0
-    key_cache_s: float = 60.0
+    key_cache_s: float = 55.0
     secret_cache_s: float = 300.0
     first_byte_timeout_s: float = 300.0
     idle_timeout_s: float = 120.0
@@ -119,7 +119,7 @@ def from_environ(function: str, environ: Mapping[str, str] | None = None) -> Set
         health_ttl_s=_number(env, "HEADGATE_HEALTH_TTL_S", 30.0),
         stale_ttl_s=_number(env, "HEADGATE_STALE_TTL_S", 86_400.0),
         head_check_s=_number(env, "HEADGATE_HEAD_CHECK_S", 60.0),
-        key_cache_s=min(60.0, _number(env, "HEADGATE_KEY_CACHE_S", 60.0)),
+        key_cache_s=min(55.0, _number(env, "HEADGATE_KEY_CACHE_S", 55.0)),
         first_byte_timeout_s=_number(env, "HEADGATE_FIRST_BYTE_TIMEOUT_S", 300.0),
         idle_timeout_s=_number(env, "HEADGATE_IDLE_TIMEOUT_S", 120.0),
         request_timeout_s=_number(env, "HEADGATE_REQUEST_TIMEOUT_S", 840.0),

@@ -260,3 +260,8 @@ def test_a_providers_name_is_no_wish() -> None:
     with pytest.raises(InvalidRequest) as refused:
         wish(provider="openai")
     assert [each.field for each in refused.value.errors] == ["provider"]
+
+
+def test_an_answer_that_nobody_could_fetch_is_not_begun() -> None:
+    assert fields(responses_ask, {"model": "m", "input": "hi", "background": True}) == ["background"]
+    assert responses_ask({"model": "m", "input": "hi", "background": False}).model == "m"

@@ -15,7 +15,9 @@ from headgate.domain.errors import (
     NoRoute,
     NotFound,
 )
+from headgate.domain.generation import Usage
 from headgate.domain.money import nanousd
+from headgate.services.chat_records import estimated_tokens
 from headgate.testing.memory import Answer
 from tests.support.bench import ann, limited
 from tests.support.models import model, priced
@@ -334,8 +336,13 @@ async def test_without_a_price_or_a_count_the_cost_is_unknown(answer: Answer) ->
     assert await cost(Stage(), answer, model("alpha/m"), model="alpha/m") == (None, None)
 
 
-async def test_without_a_count_even_a_known_price_says_nothing() -> None:
-    assert await cost(Stage(), said("x", tokens=None)) == (None, None)
+async def test_who_is_told_no_count_charges_by_an_estimate_that_says_so() -> None:
+    stage = await Stage().open_shop()
+    stage.answers("alpha", said("x", tokens=None))
+    record = (await stage.whole()).record
+    tokens = estimated_tokens(BODY)
+    assert record.usage == Usage(input_tokens=tokens, output_tokens=1, estimated=True)
+    assert record.cost_charged_nanousd == 1_000 * tokens + 10_000
 
 
 async def test_a_free_model_costs_nothing_which_is_known() -> None:

@@ -49,10 +49,12 @@ async def test_a_client_that_leaves_before_any_event_owes_nothing() -> None:
     await run.prepare()
     opening = asyncio.create_task(run.open())
     await asked.wait()
+    assert run.attempt_count == 1  # told in the headers, if they have to go out now
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
     await run.abandon()
+    assert run.attempt_count == 1
     assert stage.transport.responses[0].closed
     record = await stage.stored(run)
     assert (record.status.value, record.cost_charged_nanousd) == ("cancelled", 0)

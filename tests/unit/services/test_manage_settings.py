@@ -38,9 +38,7 @@ class Desk(Bench):
         await self.connections.create(row, told)
         return row
 
-    async def write(
-        self, caller: Caller, project_id: str | None = None, **members: Any
-    ) -> ProviderSettings:
+    async def write(self, caller: Caller, project_id: str | None = None, **members: Any) -> ProviderSettings:
         return await self.settings.write(caller, project_id, ProviderSettings(**members), self.act())
 
     async def refused(self, caller: Caller, project_id: str | None = None, **members: Any) -> list[str]:

@@ -78,6 +78,10 @@ def responses_ask(body: Mapping[str, Any]) -> ChatAsk:
     given = body.get("input")
     if given is not None and not isinstance(given, str | list):
         errors.append(FieldError("input", "must be a text or a list of items."))
+    if body.get("background"):
+        errors.append(
+            FieldError("background", "is not offered: nobody could fetch the answer. Stream instead.")
+        )
     wish = read_wish(body, errors)
     refuse(errors)
     return ChatAsk(

@@ -197,6 +197,20 @@ def with_usage(outcome: ChatOutcome, body: Mapping[str, Any], *, pieces: int = 0
     return replace(outcome, usage=usage)
 
 
+def with_counts(outcome: ChatOutcome, body: Mapping[str, Any]) -> ChatOutcome:
+    """The outcome of a whole answer, its tokens estimated where the provider told neither counts nor cost:
+    what has a price is never free because somebody forgot to count."""
+    told = outcome.usage or Usage()
+    if (told.input_tokens, told.output_tokens, told.cost_usd) != (None, None, None):
+        return outcome
+    letters = len(outcome.text) + sum(len(str(call)) for call in outcome.tool_calls)
+    produced = max(min(letters, 1), round(letters / 4))
+    usage = replace(
+        told, input_tokens=estimated_tokens(body), output_tokens=produced, total_tokens=None, estimated=True
+    )
+    return replace(outcome, usage=usage)
+
+
 def estimated_tokens(body: Mapping[str, Any]) -> int:
     """Tokens of a request by rule of thumb: four characters of text each, 1,500 for a picture or file."""
     return max(1, round(_weight(body)))

@@ -25,6 +25,7 @@ from headgate.services.chat_records import (
     estimated_tokens,
     finished_record,
     running_record,
+    with_counts,
     with_usage,
     within_key,
 )
@@ -32,7 +33,7 @@ from headgate.services.chat_source import Source
 from headgate.services.once import AnswerKeeper
 from headgate.services.route import Candidate
 from headgate.services.settle import settle
-from headgate.services.suggest import not_found
+from headgate.services.suggest import helped
 from headgate.services.turns import Turns, last_word
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class ChatRun:
         self._record: GenerationRecord | None = None
         self._source: Source | None = None
         self._settled = False
+        self._calling = False
         self._waited_s = 0.0
         self._asked: Candidate | None = None
         self.id = new_id("gen")
@@ -88,8 +90,8 @@ class ChatRun:
 
     @property
     def attempt_count(self) -> int:
-        """Calls to providers so far, one that is still streaming included."""
-        return len(self.attempts) + (self._source is not None and not self._settled)
+        """Calls to providers so far, one that is under way included."""
+        return len(self.attempts) + (self._calling or (self._source is not None and not self._settled))
 
     # -- before ---------------------------------------------------------------------------------------------
 
@@ -154,7 +156,7 @@ class ChatRun:
             raise
         started_s = self._service.clock.monotonic()
         self._last = answer.body
-        await self._settle(GenerationStatus.SUCCEEDED, outcome=answer.outcome)
+        await self._settle(GenerationStatus.SUCCEEDED, outcome=with_counts(answer.outcome, self._ask.body))
         self._timer("settle", self._service.clock.monotonic() - started_s)
         return answer
 
@@ -196,7 +198,7 @@ class ChatRun:
 
     async def _failed_with(self, error: HeadgateError) -> HeadgateError:
         """Settles, and returns the error as the caller is told it."""
-        told = self._helpful(error)
+        told = helped(error, self._service.catalog.peek(), self._ask.model)
         await self._settle(GenerationStatus.FAILED, error=told)
         return told
 
@@ -230,7 +232,9 @@ class ChatRun:
                 await source.finish()
                 self._turns.worked(source.candidate)
                 self._last = b"".join(held)
-                await self._settle(GenerationStatus.SUCCEEDED, outcome=source.outcome)
+                await self._settle(
+                    GenerationStatus.SUCCEEDED, outcome=with_counts(source.outcome, self._ask.body)
+                )
                 self._source = None
             if held and (content or source.ended):
                 data = b"".join(held)
@@ -308,6 +312,7 @@ class ChatRun:
             candidate = self._asked = self._turns.take()
             try:
                 bound = await self._bind(candidate)
+                self._calling = True
                 result = await call(bound, candidate)
             except asyncio.CancelledError:
                 self._turns.left_early(candidate)
@@ -319,6 +324,8 @@ class ChatRun:
                 if late or not self._turns.may_go_on(candidate, error):
                     raise told from None
                 continue
+            finally:
+                self._calling = False
             self.served = candidate
             return result
         raise told or ProviderFailed("No candidate is left.")
@@ -329,15 +336,6 @@ class ChatRun:
             return raised
         self._service.log.error("provider.crashed", provider=candidate.provider, error=type(raised).__name__)
         return GatewayFault("The provider's own code failed.", provider=candidate.provider)
-
-    def _helpful(self, error: HeadgateError) -> HeadgateError:
-        """A provider's «no such model» with the ids that come closest, as for one the catalogue refuses."""
-        view = self._service.catalog.peek()
-        if error.code != "model_not_found" or view is None or self._ask.model is None:
-            return error
-        helpful = not_found(view, self._ask.model, said=error.detail)
-        helpful.provider, helpful.provider_request_id = error.provider, error.provider_request_id
-        return helpful
 
     async def _bind(self, candidate: Candidate) -> BoundProvider:
         return await self._service.binder.bind(candidate.provider, candidate.credential)

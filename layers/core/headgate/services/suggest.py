@@ -3,7 +3,7 @@
 import difflib
 import heapq
 
-from headgate.domain.errors import NotFound
+from headgate.domain.errors import HeadgateError, NotFound
 from headgate.services.catalog import CatalogView
 
 
@@ -28,6 +28,15 @@ def not_found(
     if said is not None:
         what = said if said.endswith((".", "!", "?", "…")) else f"{said}."
     return NotFound(f"{what}{hint}", code="model_not_found", members={"suggestions": close})
+
+
+def helped(error: HeadgateError, view: CatalogView | None, model: str | None) -> HeadgateError:
+    """A provider's «no such model» with the ids that come closest, as for one the catalogue refuses."""
+    if error.code != "model_not_found" or view is None or model is None:
+        return error
+    helpful = not_found(view, model, said=error.detail)
+    helpful.provider, helpful.provider_request_id = error.provider, error.provider_request_id
+    return helpful
 
 
 def _asked(view: CatalogView, model: str) -> frozenset[str]:
