@@ -196,7 +196,7 @@ WITHIN: dict[str, tuple[Script, str]] = {
     ),
     "says HTML": (stream(SAID + HTML), "provider_protocol"),
     "says too much at once": (stream(SAID, b"data: " + b"x" * (17 << 20) + b"\n\n"), "provider_protocol"),
-    "breaks its chunks": ((STREAM_HEAD, piece(SAID), Pause(1.0), b"zz\r\n", End.HANG), "provider_protocol"),
+    "breaks its chunks": ((STREAM_HEAD, piece(SAID), Pause(0.3), b"zz\r\n", End.HANG), "provider_protocol"),
 }
 
 # The head is out, but nothing of the answer.
