@@ -12,7 +12,7 @@ class AuditEvent:
     """One act, never altered. Its id sorts by time.
 
     actor: `key_…` of an API key, `oidc:<sub>`, or the function that acted by itself (`sweep`). user_id: whom
-    that key belongs to. action: `key.mint`, `connection.decrypt`, `provider_key.use`… target: the thing's id.
+    that key belongs to. action: `key.mint`, `connection.use`, `provider_key.use`… target: the thing's id.
     details: what changed, in words and numbers; never a key, a prompt or an answer.
     """
 
