@@ -332,6 +332,25 @@ async def test_a_generation_with_a_piece_missing_is_a_fault(
         await generations.get(record.id)
 
 
+async def test_one_overdue_record_that_can_not_be_read_keeps_no_other_from_its_end(
+    generations: DynamoGenerationStore, table: str, admin: Any
+) -> None:
+    for number in (1, 2):
+        await generations.begin(generation(number, due_at=NOON))
+    before = NOON + timedelta(seconds=1)
+    readable = (await generations.list_overdue(before=before, limit=5))[1]
+    admin.update_item(
+        TableName=table,
+        Key={"pk": {"S": "gen_0001"}, "sk": {"S": "REC"}},
+        UpdateExpression="SET body = :broken",
+        ExpressionAttributeValues={":broken": {"S": "no JSON"}},
+    )
+    assert await generations.list_overdue(before=before, limit=5) == [readable]
+    await generations.finish(replace(readable, status=GenerationStatus.EXPIRED, due_at=None))
+    with pytest.raises(GatewayFault):  # nothing else is left, so it is told
+        await generations.list_overdue(before=before, limit=5)
+
+
 async def test_pieces_expire_with_their_record(
     generations: DynamoGenerationStore, table: str, admin: Any
 ) -> None:

@@ -184,7 +184,12 @@ class DynamoGenerationStore:
             (item for item in items.values() if "due_at" in item),
             key=lambda item: (item["due_at"], item["pk"]),
         )
-        return [await self._record(item) for item in overdue]
+        found = await asyncio.gather(*(self._record(item) for item in overdue), return_exceptions=True)
+        records = [each for each in found if not isinstance(each, BaseException)]
+        broken = next((each for each in found if isinstance(each, BaseException)), None)
+        if broken is not None and (not records or not isinstance(broken, GatewayFault)):
+            raise broken
+        return records
 
     async def _due(self, partition: str, before: datetime, limit: int) -> list[Item]:
         keys = When(

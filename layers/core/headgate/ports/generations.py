@@ -67,7 +67,11 @@ class GenerationStore(Protocol):
         ...
 
     async def list_overdue(self, *, before: datetime, limit: int) -> list[GenerationRecord]:
-        """Unfinished ones whose `due_at` is before this moment, oldest first."""
+        """Unfinished ones whose `due_at` is before this moment, oldest first.
+
+        One that can't be read is left out while there are others, so that it keeps none of them from its end;
+        alone it raises GatewayFault.
+        """
         ...
 
     async def find_claim(self, name: str) -> tuple[Claim, str] | None:
