@@ -19,7 +19,7 @@ _KEPT_IN_MEMORY = 32
 _LIST = "LIST#"
 
 
-class ConnectionLists:
+class StoredLists:
     """`table` is the connections table's name.
 
     All heads of a user lie beside each other, so that one query finds them. A list belongs to the key and

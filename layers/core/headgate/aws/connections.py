@@ -7,7 +7,7 @@ from typing import Any
 from headgate.aws.audit import AuditTrail, was_made
 from headgate.aws.clients import AwsClients
 from headgate.aws.codec import body_of, from_body, number_of
-from headgate.aws.connection_lists import ConnectionLists
+from headgate.aws.connection_lists import StoredLists
 from headgate.aws.dynamodb import Item, Table, Value, When, happened
 from headgate.aws.faults import TransactionCancelled, reading
 from headgate.aws.once import OnceItems
@@ -40,7 +40,7 @@ class DynamoConnectionStore:
         self._clients = clients
         self._table = Table(clients, table)
         self._trail = AuditTrail(Table(clients, accounts_table))
-        self._lists = ConnectionLists(clients, table, clock)
+        self._lists = StoredLists(clients, table, clock)
         self._once = OnceItems(self._table, clock)
 
     async def load(self, user_id: str) -> UserConnections:
