@@ -7,6 +7,7 @@ import pytest
 from headgate.domain.callers import Scope
 from headgate.domain.errors import AccessDenied, GatewayFault, HeadgateError
 from headgate.domain.secret import Secret
+from headgate.services.acts import act_by
 from headgate.services.authenticate import Authenticator
 from headgate.services.manage_keys import KeyManager
 from headgate.testing.memory import MemoryLog
@@ -62,7 +63,7 @@ async def test_a_revoked_key_is_dead_within_a_minute() -> None:
     door = Door()
     key_id, text = await door.key()
     await door.authenticate.caller(text)
-    await door.manager.revoke(ADMIN, key_id)
+    await door.manager.revoke(ADMIN, key_id, act_by(ADMIN, at=door.clock.now()))
     door.clock.advance(60)
     assert (await door.refusal(text)).code == "unauthenticated"
 

@@ -131,11 +131,11 @@ async def test_pages_show_every_key_once_newest_first() -> None:
 async def test_revoking_marks_the_key_and_says_who_did_it() -> None:
     office = Office()
     key = await office.mint()
-    await office.keys.revoke(ROOT, key.id)
+    await office.keys.revoke(ROOT, key.id, office.act())
     first = (await office.keys.find(ROOT, key.id)).revoked_at
     assert first == office.clock.now()
     office.clock.advance(5)
-    await office.keys.revoke(ROOT, key.id)
+    await office.keys.revoke(ROOT, key.id, office.act())
     assert (await office.keys.find(ROOT, key.id)).revoked_at == first
     (entry,) = office.log.named("key.revoked")
     assert entry.fields == {"key_id": key.id, "by": "key_root"}
@@ -145,7 +145,7 @@ async def test_nobody_revokes_anothers_key() -> None:
     office = Office()
     key = await office.mint("ann")
     with pytest.raises(NotFound):
-        await office.keys.revoke(BOB, key.id)
+        await office.keys.revoke(BOB, key.id, office.act())
     assert (await office.keys.find(ANN, key.id)).revoked_at is None
 
 
@@ -198,7 +198,7 @@ async def test_revoking_kills_a_text_in_its_grace_too() -> None:
     office = Office()
     key, old = await office.keys.mint(user_id="ann", name="CI", scopes=ONE)
     _, new = await office.keys.rotate(ROOT, key.id, office.act())
-    await office.keys.revoke(ROOT, key.id)
+    await office.keys.revoke(ROOT, key.id, office.act())
     assert [await office.works(text) for text in (old, new)] == [False, False]
 
 
@@ -210,7 +210,7 @@ async def test_a_dead_key_is_not_rotated_back_to_life(ended: str) -> None:
         user_id="ann", name="CI", scopes=ONE, expires_at=ends if ended == "expired" else None
     )
     if ended == "revoked":
-        await office.keys.revoke(ROOT, key.id)
+        await office.keys.revoke(ROOT, key.id, office.act())
     office.clock.advance(5)
     before = await office.keys.find(ROOT, key.id)
     with pytest.raises(Conflict):
@@ -224,7 +224,7 @@ async def test_whatever_is_done_at_once_a_revoked_key_stays_dead() -> None:
         key, old = await office.keys.mint(user_id="ann", name="CI", scopes=ONE)
         done = await asyncio.gather(
             *(office.keys.rotate(ROOT, key.id, office.act()) for _ in range(3)),
-            office.keys.revoke(ROOT, key.id),
+            office.keys.revoke(ROOT, key.id, office.act()),
             return_exceptions=True,
         )
         texts = [old, *(one[1] for one in done if isinstance(one, tuple))]
@@ -249,7 +249,7 @@ async def test_a_repeated_mint_does_not_undo_what_came_of_the_key() -> None:
     office = Office()
     act = office.act()
     key, text = await office.keys.mint(user_id="ann", name="CI", scopes=ONE, act=act)
-    await office.keys.revoke(ROOT, key.id)
+    await office.keys.revoke(ROOT, key.id, office.act())
     await office.keys.mint(user_id="ann", name="CI", scopes=ONE, act=act)
     assert not await office.works(text)
 

@@ -109,9 +109,8 @@ class KeyManager:
         self._log.info("key.rotated", key_id=key.id, by=caller.key_id, grace_s=grace_s)
         return rotated, plain
 
-    async def revoke(self, caller: Caller, key_id: str, act: Act | None = None) -> None:
+    async def revoke(self, caller: Caller, key_id: str, act: Act) -> None:
         """Dead everywhere within the key cache's time, by each of its texts. Revoking twice is fine."""
-        act = act or Act(actor=caller.key_id, at=self._clock.now(), user_id=caller.user_id)
         for _ in range(_TRIES):
             key = await self.find(caller, key_id)
             if key.revoked_at is not None:
