@@ -56,7 +56,7 @@ async def test_a_key_that_was_ended_is_dead_everywhere_a_minute_later(
         assert await city.answer(city.processes[which], text) == 200
         city.clock.advance(wait_s)
     if ends == "revoked":
-        await city.office.revoke(ROOT, key_id)
+        await city.office.revoke(ROOT, key_id, Act(actor="x", at=city.clock.now()))
     elif ends == "rotated away":
         await city.office.rotate(ROOT, key_id, Act(actor="x", at=city.clock.now()), grace_s=0)
     else:
