@@ -11,7 +11,7 @@ from headgate.domain.accounts import Flag, ModelOverride, Project, ProviderSetti
 from headgate.domain.admission import Answer
 from headgate.domain.audit import AuditEvent
 from headgate.domain.catalog import Modality, Pricing
-from headgate.domain.errors import InvalidRequest
+from headgate.domain.errors import Conflict, InvalidRequest
 from headgate.ports import AccountStore, Begun
 from headgate.testing.memory import ManualClock
 from tests.contract.values import NOON, audit
@@ -97,11 +97,42 @@ async def test_a_projects_settings_go_with_it(accounts: AccountStore) -> None:
 
 async def test_overrides_are_read_together(accounts: AccountStore) -> None:
     other = replace(OVERRIDE, model_id="fal/flux", modality=None, price=None)
-    await accounts.put_override(OVERRIDE, audit(1))
-    await accounts.put_override(other, audit(2))
+    await accounts.put_override(OVERRIDE, audit(1), was=None)
+    await accounts.put_override(other, audit(2), was=None)
     assert await accounts.read_overrides() == {OVERRIDE.model_id: OVERRIDE, "fal/flux": other}
     assert await accounts.delete_override("fal/flux", audit(3))
     assert await accounts.read_overrides() == {OVERRIDE.model_id: OVERRIDE}
+
+
+async def test_an_override_is_replaced_only_over_what_was_read(accounts: AccountStore) -> None:
+    dearer = replace(OVERRIDE, note="dearer")
+    await accounts.put_override(OVERRIDE, audit(1), was=None)
+    await accounts.put_override(dearer, audit(2), was=OVERRIDE)
+    for number, stale in ((3, None), (4, OVERRIDE)):
+        with pytest.raises(Conflict):
+            await accounts.put_override(replace(OVERRIDE, note="late"), audit(number), was=stale)
+    assert await accounts.read_overrides() == {OVERRIDE.model_id: dearer}
+    assert await accounts.delete_override(OVERRIDE.model_id, audit(5))
+    with pytest.raises(Conflict):
+        await accounts.put_override(OVERRIDE, audit(6), was=dearer)
+    assert await audited(accounts) == [audit(1), audit(2), audit(5)]
+
+
+@pytest.mark.parametrize("was", [None, OVERRIDE], ids=["new", "known"])
+async def test_of_overrides_put_at_once_over_the_same_one_is_stored(
+    accounts: AccountStore, was: ModelOverride | None
+) -> None:
+    if was is not None:
+        await accounts.put_override(was, audit(1), was=None)
+    wanted = [replace(OVERRIDE, note=str(number)) for number in range(2, 6)]
+    done = await asyncio.gather(
+        *(accounts.put_override(each, audit(number), was=was) for number, each in enumerate(wanted, start=2)),
+        return_exceptions=True,
+    )
+    (stored,) = (each for each, outcome in zip(wanted, done, strict=True) if outcome is None)
+    assert sum(isinstance(outcome, Conflict) for outcome in done) == 3
+    assert await accounts.read_overrides() == {OVERRIDE.model_id: stored}
+    assert len(await audited(accounts)) == (1 if was is None else 2)
 
 
 async def test_flags_are_read_together_and_replaced(accounts: AccountStore) -> None:
@@ -121,7 +152,7 @@ async def test_deleting_what_is_not_there_does_nothing_and_says_so(accounts: Acc
 async def test_a_change_that_is_sent_again_is_made_once(accounts: AccountStore) -> None:
     await accounts.put_project(PROJECT, audit(1))
     await accounts.put_settings("user:ada", SETTINGS, audit(2))
-    await accounts.put_override(OVERRIDE, audit(3))
+    await accounts.put_override(OVERRIDE, audit(3), was=None)
     await accounts.put_flag(FLAG, audit(4))
     assert await accounts.delete_project(PROJECT.id, audit(5))
     assert await accounts.delete_override(OVERRIDE.model_id, audit(6))
@@ -131,7 +162,7 @@ async def test_a_change_that_is_sent_again_is_made_once(accounts: AccountStore) 
 
     await accounts.put_project(PROJECT, audit(1))
     await accounts.put_settings("user:ada", SETTINGS, audit(2))
-    await accounts.put_override(OVERRIDE, audit(3))
+    await accounts.put_override(OVERRIDE, audit(3), was=None)
     await accounts.put_flag(FLAG, audit(4))
     assert await accounts.delete_project(PROJECT.id, audit(5))
     assert await accounts.delete_override(OVERRIDE.model_id, audit(6))

@@ -8,6 +8,7 @@ from headgate.aws.dynamodb import Value, When
 from headgate.aws.faults import reading
 from headgate.domain.accounts import Flag, ModelOverride, Project, ProviderSettings
 from headgate.domain.audit import AuditEvent
+from headgate.domain.errors import Conflict
 
 _PROJECT, _SETTINGS, _OVERRIDES, _FLAGS = "PRJ", "SET", "OVERRIDES", "FLAGS"
 _THERE = When("attribute_exists(#pk)")
@@ -45,13 +46,26 @@ class DynamoOverrides(AccountTable):
             query = self._table.query(_all_of(_OVERRIDES), ConsistentRead=True)
             return {str(item["sk"]): from_body(ModelOverride, item) async for item in query}
 
-    async def put_override(self, override: ModelOverride, audit: AuditEvent) -> None:
+    async def put_override(
+        self, override: ModelOverride, audit: AuditEvent, *, was: ModelOverride | None
+    ) -> None:
         item = {"pk": _OVERRIDES, "sk": override.model_id, "body": body_of(override)}
-        await self._change("an override", audit, self._table.putting(item))
+        action = self._table.putting(item, when=await self._still(override.model_id, was))
+        if not await self._change("an override", audit, action):
+            raise Conflict("This override was changed at the same time. Read it again.")
 
     async def delete_override(self, model_id: str, audit: AuditEvent) -> bool:
         action = self._table.deleting(_OVERRIDES, model_id, when=_THERE)
         return await self._change("what is left of an override", audit, action)
+
+    async def _still(self, model_id: str, was: ModelOverride | None) -> When:
+        """That this is what is stored, in the very words: another version of the code may choose others."""
+        if was is None:
+            return When("attribute_not_exists(#pk)")
+        item = await self._table.get(_OVERRIDES, model_id)
+        with reading("The overrides"):
+            is_that = item is not None and from_body(ModelOverride, item) == was
+        return When("#body = :was", {"was": item["body"] if item and is_that else body_of(was)})
 
 
 class DynamoFlags(AccountTable):

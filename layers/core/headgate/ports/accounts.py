@@ -65,7 +65,14 @@ class OverrideStore(Protocol):
         """All of them, by model id, in one read."""
         ...
 
-    async def put_override(self, override: ModelOverride, audit: AuditEvent) -> None: ...
+    async def put_override(
+        self, override: ModelOverride, audit: AuditEvent, *, was: ModelOverride | None
+    ) -> None:
+        """Replaces what was read, or creates where nothing was.
+
+        Raises Conflict when what is stored is no longer `was`.
+        """
+        ...
 
     async def delete_override(self, model_id: str, audit: AuditEvent) -> bool:
         """False when there was none."""

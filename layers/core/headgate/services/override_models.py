@@ -6,12 +6,13 @@ from typing import Any
 
 from headgate.domain.accounts import ModelOverride
 from headgate.domain.catalog import Modality, Pricing
-from headgate.domain.errors import NotFound
+from headgate.domain.errors import Conflict, NotFound
 from headgate.domain.money import decimal_text
 from headgate.ports import OverrideStore
 from headgate.services.acts import Act
 
 PRICE_SOURCE = "override"
+_TRIES = 8
 _PRICES = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 
@@ -39,16 +40,27 @@ class OverrideManager:
         return (await self._store.read_overrides()).get(model_id)
 
     async def change(self, act: Act, model_id: str, change: OverrideChange) -> ModelOverride:
-        """What was said before stays where nothing is said of it now; gives what is stored."""
-        before = await self.find(model_id)
-        override = before or ModelOverride(model_id=model_id, updated_at=act.at, updated_by=act.actor)
+        """What was said before stays where nothing is said of it now; gives what is stored.
+
+        Of changes at once none is lost: where they name the same field, the later one holds. Raises Conflict
+        for one that meets others again and again.
+        """
         if change.price is not None:
             change = replace(change, price=replace(change.price, source=PRICE_SOURCE, as_of=act.at))
         values: dict[str, Any] = {name: getattr(change, name) for name in change.said}
-        override = replace(override, updated_at=act.at, updated_by=act.actor, **values)
-        event = act.event("override.set", model_id, **_details(override, change.said))
-        await self._store.put_override(override, event)
-        return override
+        values |= {"updated_at": act.at, "updated_by": act.actor}
+        for _ in range(_TRIES):
+            before = await self.find(model_id)
+            override = (
+                ModelOverride(model_id=model_id, **values) if before is None else replace(before, **values)
+            )
+            event = act.event("override.set", model_id, **_details(override, change.said))
+            try:
+                await self._store.put_override(override, event, was=before)
+            except Conflict:
+                continue  # someone else said something of it meanwhile: that is to stay
+            return override
+        raise Conflict("This override keeps being changed. Try again.")
 
     async def drop(self, act: Act, model_id: str) -> None:
         """The provider's word counts again. Raises NotFound where there is no override."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from headgate.domain.accounts import Flag, ModelOverride, Project, ProviderSettings
 from headgate.domain.audit import AuditEvent
+from headgate.domain.errors import Conflict
 from headgate.ports import Begun, Clock
 from headgate.testing.account_keys import MemoryKeys
 from headgate.testing.once import OnceItems
@@ -50,8 +51,12 @@ class MemoryAccountStore(MemoryKeys):
         self.check_fault()
         return dict(self._overrides)
 
-    async def put_override(self, override: ModelOverride, audit: AuditEvent) -> None:
+    async def put_override(
+        self, override: ModelOverride, audit: AuditEvent, *, was: ModelOverride | None
+    ) -> None:
         self.check_fault()
+        if audit.id not in self._events and self._overrides.get(override.model_id) != was:
+            raise Conflict("This override was changed at the same time. Read it again.")
         if self.note(audit):
             self._overrides[override.model_id] = override
 
