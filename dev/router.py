@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _ANY = "ANY"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
-_OF_CALLERS = frozenset({"connections", "projects", "settings"})
+_REMEMBERED = frozenset({"connections", "flags", "models", "projects", "settings"})
 """What is under these in `/v2` is remembered by functions other than the one that writes it."""
 
 
@@ -76,7 +76,7 @@ def _pick(apps: "Mapping[str, ASGIApp] | None", method: str) -> "ASGIApp | None"
 class Router:
     """Serves every function's routes, and runs the lifespan of each function's app within its own.
 
-    on_change: told when a caller's connections, projects or settings were written, before the writer is.
+    on_change: told when something was written that functions remember, before the writer is.
     """
 
     def __init__(
@@ -126,12 +126,12 @@ class Router:
 
 
 def _writes(scope: "Scope") -> bool:
-    """Whether the request may change what functions remember of callers."""
+    """Whether the request may change what functions remember."""
     segments = scope["path"].removeprefix("/api").split("/")
     return (
         scope["method"] not in _READS
         and segments[1:2] == ["v2"]
-        and not _OF_CALLERS.isdisjoint(segments[2:3])
+        and not _REMEMBERED.isdisjoint(segments[2:3])
     )
 
 

@@ -192,6 +192,8 @@ class Status:
         ("DELETE", "/api/v2/connections/con_1", 204, True),
         ("PUT", "/v2/settings", 200, True),
         ("PUT", "/v2/projects/prj_1", 201, True),
+        ("PUT", "/v2/flags/use_provider_registry", 200, True),
+        ("PATCH", "/api/v2/models/openai/gpt-5/override", 200, True),
         ("GET", "/v2/connections", 200, False),
         ("POST", "/v2/connections", 422, False),
         ("POST", "/v2/generations", 200, False),
@@ -199,7 +201,7 @@ class Status:
         ("POST", "/", 200, False),
     ],
 )
-async def test_what_was_written_of_callers_is_told_before_the_writer_is(
+async def test_what_functions_remember_is_told_when_it_is_written_before_the_writer_is(
     method: str, path: str, status: int, tells: bool
 ) -> None:
     routes = Routes()

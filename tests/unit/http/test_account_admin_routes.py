@@ -393,6 +393,13 @@ async def test_a_flag_is_set_for_all_or_by_rules() -> None:
     assert (await gate.get("/v2/flags/new", key="ann")).status_code == 403
 
 
+async def test_a_flag_that_the_gateway_asks_for_is_there_before_anybody_sets_it() -> None:
+    gate = await open_gate()
+    shown = (await gate.get("/v2/flags/use_provider_registry", key="root")).json()
+    assert (shown["enabled"], shown["default"], shown["rules"]) == (True, True, {})
+    assert (shown["updated_at"], shown["updated_by"]) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("name", "body", "named"),
     [

@@ -122,6 +122,17 @@ async def test_a_flag_is_found_as_it_was_set_and_who_set_it_is_told() -> None:
         await mast.manager.find("none")
 
 
+async def test_a_flag_that_was_set_is_known_at_once_to_whoever_is_told_to_forget() -> None:
+    mast = Mast()
+    mast.flags.forget()
+    assert await mast.flags.is_on("new", True) is True
+    await mast.set("new", {"default": False})
+    assert await mast.flags.is_on("new", True) is True
+    mast.flags.forget()
+    assert await mast.flags.is_on("new", True) is False
+    assert mast.reads == 2
+
+
 def nested(deep: int) -> dict[str, Any]:
     return {"a": nested(deep - 1)} if deep else {}
 

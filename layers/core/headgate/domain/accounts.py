@@ -55,9 +55,12 @@ class ModelOverride:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """A feature flag, in the schema of Powertools' feature flags: `{"default": bool, "rules": {…}}`."""
+    """A feature flag, in the schema of Powertools' feature flags: `{"default": bool, "rules": {…}}`.
+
+    updated_at, updated_by: None for one that nobody has set yet.
+    """
 
     name: str
     schema: Mapping[str, Any]
-    updated_at: datetime
-    updated_by: str
+    updated_at: datetime | None = None
+    updated_by: str | None = None

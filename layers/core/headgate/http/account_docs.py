@@ -24,7 +24,7 @@ from headgate.http.schemas import (
 
 __all__ = ["GONE"]
 
-_USER = query("user_id", STRING, "Administrators: whose.")
+_USER = query("user_id", STRING, "Administrators: whose. Others: 403 for another's.")
 _PROJECT = [query("project_id", STRING, "A project that the caller is in.")]
 
 ROTATED_KEY: dict[str, Any] = {
@@ -192,8 +192,8 @@ SCHEMAS: dict[str, Schema] = {
             "enabled": nullable("boolean", description="Null where rules decide."),
             "default": BOOLEAN,
             "rules": OPEN,
-            "updated_at": TIME,
-            "updated_by": STRING,
+            "updated_at": nullable("string", format="date-time", description="Null while nobody has set it"),
+            "updated_by": nullable("string"),
         }
     ),
     "FlagRequest": obj({"enabled": BOOLEAN, "default": BOOLEAN, "rules": OPEN}, required=[]),

@@ -106,9 +106,13 @@ class Catalog:
         """Whether the next view comes from memory."""
         return self._view is not None and self._clock.monotonic() < self._check_at_s
 
+    def look_again(self) -> None:
+        """The next view is over heads and overrides read then."""
+        self._check_at_s = 0.0
+
     async def reload(self) -> CatalogView:
         """A view over heads read now."""
-        self._check_at_s = 0.0
+        self.look_again()
         return await self.view()
 
     async def refresh(self, *, wait_s: float, poll_s: float = 0.25) -> CatalogView:

@@ -17,6 +17,11 @@ from headgate.services.acts import Act
 _CACHE_S = 60.0
 _RETRY_S = 5.0
 _MAX_BYTES = 32_000
+
+REGISTRY_FLAG = "use_provider_registry"
+"""Off, only the default providers are listed and served."""
+KNOWN: Mapping[str, bool] = {REGISTRY_FLAG: True}
+"""Flags that the gateway itself asks for, as they are until somebody sets them."""
 Schema = Mapping[str, Any]
 
 
@@ -42,6 +47,10 @@ class Flags:
             return bool(flag.schema.get("default", default))
         # Powertools imports boto3 with it, so only a flag that has rules waits for that, and off the loop.
         return await asyncio.to_thread(evaluate, name, flag.schema, dict(context or {}), default)
+
+    def forget(self) -> None:
+        """The next look reads the store, if nobody else is just reading it."""
+        self._read_again_s = None if self._read_again_s is None else 0.0
 
     async def _current(self) -> Mapping[str, Flag]:
         if self._read_again_s is None:
@@ -70,11 +79,13 @@ class FlagManager:
         self._accounts = accounts
 
     async def find(self, name: str) -> Flag:
-        """Raises NotFound for one that was never set."""
+        """Raises NotFound for one that was never set, unless it is one of KNOWN."""
         flag = (await self._accounts.read_flags()).get(name)
-        if flag is None:
+        if flag is not None:
+            return flag
+        if name not in KNOWN:
             raise NotFound("There is no flag of that name.")
-        return flag
+        return Flag(name=name, schema={"default": KNOWN[name]})
 
     async def set(self, act: Act, name: str, schema: Schema) -> Flag:
         """Creates or replaces. Raises InvalidRequest for what is no schema of a boolean flag."""

@@ -61,7 +61,7 @@ def flag_json(flag: Flag) -> dict[str, Any]:
         "enabled": None if rules else flag.schema.get("default"),
         "default": flag.schema.get("default"),
         "rules": rules,
-        "updated_at": rfc3339(flag.updated_at),
+        "updated_at": rfc3339(flag.updated_at) if flag.updated_at is not None else None,
         "updated_by": flag.updated_by,
     }
 
