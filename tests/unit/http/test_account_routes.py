@@ -76,9 +76,10 @@ async def test_a_revoked_key_is_dead_within_a_minute() -> None:
 async def test_a_caller_sees_only_their_own_and_an_administrator_all() -> None:
     gate = await open_gate()
     bobs, anns = await make(gate), await make(gate, user_id="ann")
-    own = (await gate.get("/v2/keys?user_id=bob")).json()["data"]
-    assert {each["user_id"] for each in own} == {"ann"}
-    assert anns["id"] in {each["id"] for each in own}
+    for query in ("", "?user_id=ann", "?user_id="):
+        own = (await gate.get(f"/v2/keys{query}")).json()["data"]
+        assert {each["user_id"] for each in own} == {"ann"}
+        assert anns["id"] in {each["id"] for each in own}
     hidden = await gate.get(f"/v2/keys/{bobs['id']}")
     missing = await gate.get("/v2/keys/key_none")
     assert hidden.status_code == missing.status_code == 404
@@ -87,6 +88,31 @@ async def test_a_caller_sees_only_their_own_and_an_administrator_all() -> None:
     assert {each["user_id"] for each in every} == {"ann", "bob", "root"}
     theirs = (await gate.get("/v2/keys?user_id=bob", key="root")).json()["data"]
     assert [each["id"] for each in theirs] == [bobs["id"]]
+
+
+OF_SOMEONE = ["/v2/keys", "/v2/credits", "/v2/credits/ledger", "/v2/usage"]
+
+
+@pytest.mark.parametrize("path", OF_SOMEONE)
+@pytest.mark.parametrize("name", ["user_id", "userId"])
+async def test_of_others_only_administrators_ask_and_who_there_is_nobody_learns(path: str, name: str) -> None:
+    gate = await open_gate()
+    await make(gate)
+    base = "/api" if name == "userId" else ""
+
+    async def ask(user_id: str, key: str) -> Any:
+        answer = await gate.ask("GET", f"{base}{path}", key=key, params={name: user_id})
+        return answer.status_code, {
+            part: told for part, told in answer.json().items() if part != "request_id"
+        }
+
+    status, refused = await ask("bob", "ann")
+    assert (status, refused["code"]) == (403, "forbidden")
+    assert [error["field"] for error in refused["errors"]] == ["user_id"]
+    for other in ("nobody", "root", "*", " ann", "ANN"):
+        assert await ask(other, "ann") == (403, refused)
+    for user_id, key in (("ann", "ann"), ("bob", "root"), ("nobody", "root"), ("root", "root")):
+        assert (await ask(user_id, key))[0] == 200
 
 
 async def test_lists_come_in_pages_newest_first() -> None:

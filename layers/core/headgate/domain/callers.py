@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from headgate.domain.errors import AccessDenied
+from headgate.domain.errors import AccessDenied, FieldError
 
 KEY_PREFIX = "hg_"
 
@@ -83,6 +83,13 @@ class Caller:
         """Raises AccessDenied (`forbidden`) unless this caller has the scope; `admin` has them all."""
         if scope not in self.scopes and not self.is_admin:
             raise AccessDenied(f"This key lacks the scope {scope.value}.")
+
+    def may_ask_of(self, user_id: str | None) -> None:
+        """Raises AccessDenied (`forbidden`), naming `user_id`, unless it is the caller's own, or none, or an
+        administrator asks: the same of a user that there is and of one that there isn't."""
+        if user_id not in (None, self.user_id) and not self.is_admin:
+            told = FieldError("user_id", "is for administrators; others may name themselves only.")
+            raise AccessDenied(f"{told.field}: {told.message}", errors=[told])
 
 
 def caller_of(key: ApiKey) -> Caller:

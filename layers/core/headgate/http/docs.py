@@ -187,7 +187,10 @@ HEALTH: dict[str, Any] = {
 KEYS: dict[str, Any] = {
     "responses": answers(obj({"data": array(ref("Key")), "next_cursor": nullable("string")})),
     "openapi_extra": {
-        "parameters": [query("user_id", STRING, "Administrators: whose keys."), *PAGE_PARAMETERS]
+        "parameters": [
+            query("user_id", STRING, "Administrators: whose keys; all if absent. Others: 403 for another's."),
+            *PAGE_PARAMETERS,
+        ]
     },
 }
 NEW_KEY: dict[str, Any] = {

@@ -49,7 +49,9 @@ USAGE: dict[str, Any] = {
             _query("group_by", enum(Dimension), "model if absent. What has no group is left out."),
             _query("from", STRING, "First day, or a time in it, UTC; 30 days in all if absent."),
             _query("to", STRING, "Last day, inclusive; today if absent. At most 366 days in all."),
-            _query("user_id", STRING, "Administrators: whose usage; everybody's if absent."),
+            _query(
+                "user_id", STRING, "Administrators: whose usage; all if absent. Others: 403 for another's."
+            ),
             _query(
                 "limit",
                 {"type": "integer", "minimum": 1, "maximum": MOST_ROWS},

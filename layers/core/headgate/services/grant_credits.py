@@ -2,7 +2,7 @@
 
 from headgate.domain.callers import Caller
 from headgate.domain.credits import Balance, EntryKind, LedgerEntry
-from headgate.domain.errors import AccessDenied, InvalidRequest
+from headgate.domain.errors import InvalidRequest
 from headgate.ports import Ledger
 from headgate.services.acts import Act
 
@@ -57,8 +57,5 @@ class CreditsOffice:
 
 
 def _whose(caller: Caller, user_id: str | None) -> str:
-    if user_id is None or user_id == caller.user_id:
-        return caller.user_id
-    if not caller.is_admin:
-        raise AccessDenied("Only an administrator reads the credits of others.")
-    return user_id
+    caller.may_ask_of(user_id)
+    return caller.user_id if user_id is None else user_id

@@ -80,7 +80,11 @@ class KeyManager:
     async def list(
         self, caller: Caller, *, user_id: str | None, limit: int, cursor: str | None
     ) -> tuple[list[ApiKey], str | None]:
-        """Newest first: a caller's own; for an administrator those of `user_id`, or all."""
+        """Newest first: a caller's own; for an administrator those of `user_id`, or all.
+
+        Raises AccessDenied to others who ask for another's.
+        """
+        caller.may_ask_of(user_id)
         owner = user_id if caller.is_admin else caller.user_id
         return await self._accounts.list_keys(user_id=owner, limit=limit, cursor=cursor)
 

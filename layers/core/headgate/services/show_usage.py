@@ -9,7 +9,7 @@ from datetime import date
 import orjson
 
 from headgate.domain.callers import Caller
-from headgate.domain.errors import AccessDenied, InvalidRequest
+from headgate.domain.errors import InvalidRequest
 from headgate.domain.usage import Dimension, UsageSums
 from headgate.ports import TooMuchUsage, UsageStore
 
@@ -59,9 +59,8 @@ class UsageReporter:
         Raises AccessDenied (`forbidden`) to others who ask for another's; InvalidRequest naming `from` for
         days that make no sense or are too many, or `cursor`.
         """
+        caller.may_ask_of(user_id)
         first, last = days
-        if not caller.is_admin and user_id not in (None, caller.user_id):
-            raise AccessDenied("Only administrators see the usage of others.")
         if first > last:
             raise InvalidRequest.of_field("from", "must not be after to.")
         if (last - first).days >= MOST_DAYS:

@@ -19,6 +19,7 @@ from headgate.http.context import services_of
 from headgate.http.money import Allowance
 from headgate.http.once import made_once
 from headgate.http.paging import page_of
+from headgate.http.params import parameter
 from headgate.http.routes import accounts_admin, accounts_credits, accounts_projects, accounts_settings, usage
 from headgate.http.texts import Moment, Name, UserId
 from headgate.services.acts import Act
@@ -93,11 +94,11 @@ async def create_key(request: Request) -> Response:
 @router.get("/v2/keys", **docs.KEYS)
 @scoped(Scope.MODELS_READ)
 async def list_keys(request: Request) -> Response:
-    """The caller's keys; an administrator's view is of all, or of one user."""
+    """The caller's keys; for an administrator all, or with `user_id` one user's."""
     limit, cursor = page_of(request)
     keys, next_cursor = await services_of(request).keys.list(
         caller_of_request(request),
-        user_id=request.query_params.get("user_id"),
+        user_id=parameter(request, "user_id") or None,
         limit=limit,
         cursor=cursor,
     )

@@ -18,6 +18,7 @@ from headgate.http.context import services_of
 from headgate.http.money import Amount
 from headgate.http.once import made_once
 from headgate.http.paging import page_of
+from headgate.http.params import parameter
 from headgate.http.texts import UserId
 from headgate.services.acts import Act
 from headgate.services.show_account import KeySpending
@@ -143,4 +144,4 @@ def _limit(limits: KeyLimits, spending: KeySpending) -> tuple[int | None, int, s
 
 
 def _user(request: Request) -> str | None:
-    return request.query_params.get("user_id")
+    return parameter(request, "user_id") or None

@@ -14,6 +14,7 @@ from headgate.http.acting import act_of
 from headgate.http.answering import json_answer
 from headgate.http.body import parse, printable, read_json
 from headgate.http.context import services_of
+from headgate.http.params import parameter
 
 router = APIRouter(tags=["accounts"])
 Name = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(printable)]
@@ -68,4 +69,4 @@ def settings_json(settings: ProviderSettings) -> dict[str, Any]:
 
 
 def _project(request: Request) -> str | None:
-    return request.query_params.get("project_id")
+    return parameter(request, "project_id")

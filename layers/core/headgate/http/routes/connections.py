@@ -21,6 +21,7 @@ from headgate.http.context import services_of
 from headgate.http.docs import GONE
 from headgate.http.once import made_once
 from headgate.http.paging import page_of
+from headgate.http.params import parameter
 from headgate.http.routes import webhooks
 from headgate.http.texts import Name
 from headgate.providers.registry import canonical_slug
@@ -206,15 +207,14 @@ def connection_json(shown: Shown) -> dict[str, Any]:
 
 
 def _filter_of(request: Request) -> ConnectionFilter:
-    query = request.query_params
-    shows = query.get("show_inactive", "false").lower()
-    if shows not in ("true", "false", "1", "0"):
+    shows = parameter(request, "show_inactive")
+    if shows is not None and shows.lower() not in ("true", "false", "1", "0"):
         raise InvalidRequest.of_field("show_inactive", "must be true or false.")
-    kind = query.get("type") or None
+    kind = parameter(request, "type") or None
     return ConnectionFilter(
-        show_inactive=shows in ("true", "1"),
+        show_inactive=shows is not None and shows.lower() in ("true", "1"),
         type=None if kind is None else canonical_slug(kind),
-        search=query.get("search") or None,
+        search=parameter(request, "search") or None,
     )
 
 

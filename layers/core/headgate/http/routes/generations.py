@@ -20,6 +20,7 @@ from headgate.http.body import parse, read_json
 from headgate.http.context import services_of
 from headgate.http.lent import lent_keys
 from headgate.http.paging import page_of
+from headgate.http.params import parameter
 from headgate.http.routes import generation_stats
 from headgate.http.runs import CLIENT_CLOSED, begun, run_headers
 from headgate.http.sse import ClientGone, EventStreamResponse, cancelled_when_client_leaves
@@ -164,7 +165,7 @@ async def list_generations(request: Request) -> Response:
     """The caller's generations, newest first."""
     caller = caller_of_request(request)
     limit, cursor = page_of(request)
-    filters = {name: value for name in _FILTERS if (value := request.query_params.get(name))}
+    filters = {name: value for name in _FILTERS if (value := parameter(request, name))}
     if filters.get("status") not in (None, *GenerationStatus):
         raise InvalidRequest.of_field("status", f"must be one of {', '.join(GenerationStatus)}.")
     found, next_cursor = await services_of(request).generations.list_by_owner(

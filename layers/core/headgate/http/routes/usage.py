@@ -16,6 +16,7 @@ from headgate.http import usage_docs
 from headgate.http.access import caller_of_request, scoped
 from headgate.http.context import services_of
 from headgate.http.paging import page_of
+from headgate.http.params import parameter
 from headgate.services.show_usage import UsageRow
 
 router = APIRouter(tags=["accounts"])
@@ -34,7 +35,7 @@ async def show_usage(request: Request) -> Response:
         caller_of_request(request),
         _dimension(request),
         days=_days(request, services.clock.now().date()),
-        user_id=request.query_params.get("user_id") or None,
+        user_id=parameter(request, "user_id") or None,
         limit=limit,
         cursor=cursor,
     )
@@ -56,7 +57,8 @@ def usage_row_json(row: UsageRow) -> dict[str, Any]:
 
 def _dimension(request: Request) -> Dimension:
     try:
-        return Dimension(request.query_params.get("group_by", Dimension.MODEL))
+        asked = parameter(request, "group_by")
+        return Dimension.MODEL if asked is None else Dimension(asked)
     except ValueError:
         raise InvalidRequest.of_field("group_by", f"must be one of {', '.join(Dimension)}.") from None
 
