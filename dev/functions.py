@@ -34,7 +34,7 @@ def import_function(spec: FunctionSpec) -> LoadedFunction:
     module: Any = importlib.import_module(spec.folder.strip("/").replace("/", ".") + ".app")
 
     def forget() -> None:
-        module.function.services.reach.forget_all()
+        module.function.services.forget()
 
     return LoadedFunction(
         spec=spec,

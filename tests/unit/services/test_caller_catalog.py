@@ -68,6 +68,7 @@ class Shelf(Bench):
         return CallerCatalog(
             catalog=one.catalog,
             connections=lists,
+            reach=one.reach,
             flags=one.flags,
             settings=one.settings,
             clock=self.clock,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from headgate.ports import ConnectionModels
 from headgate.services.reach import Reach, ReachService
 from tests.support.bench import Bench, Counted, ann
 from tests.support.keys import change, connect, delete, found, say
+from tests.support.lists import sees
 from tests.support.models import model
 
 DOWN = GatewayFault.unavailable("The table")
@@ -209,6 +211,37 @@ async def test_of_two_users_neither_ever_gets_the_others() -> None:
         assert keys_for(reach) == [*mine, "platform"]
 
 
+async def test_what_serves_whatever_is_asked_for_is_told_without_any_wish() -> None:
+    desk = Desk()
+    for user in ("ann", "olga", "stan", "mia", "eve"):
+        await connect(desk, "alpha", user, user=user)
+        await connect(desk, "beta", f"{user}s-other", user=user)
+    await found(desk, "p", owner="olga", settings_user_id="stan", members=("ann", "mia"))
+    named = {"text": "con_mia", "embedding": "con_mia", "image": "con_eve", "tts": "con_olga"}
+    owners = {"con_mia": "mia", "con_eve": "eve", "con_olga": "olga"}
+    await say(desk, "project:p", connections=named, connection_owners=owners)
+    await say(desk, "user:olga", connections={"text": "con_olgas-other"})
+    of_people = ["stan", "stans-other", "olga", "olgas-other", "ann", "anns-other"]
+    serving = await desk.reach.serving(ann(project_id="p"))
+    assert [each.connection.name for each in serving] == ["mia", *of_people]
+    assert serving[0].kinds == {"text", "embedding"}
+    assert {each.kinds for each in serving[1:]} == {None}
+    chat = (await desk.of(ann(project_id="p"))).serving
+    assert [each.connection.name for each in chat] == ["mia", *of_people]
+    picture = (await desk.of(ann(project_id="p"), modality="image")).serving
+    assert [each.connection.name for each in picture] == of_people
+    assert [each.connection.name for each in await desk.reach.serving(ann())] == ["ann", "anns-other"]
+    assert await desk.reach.serving(ann(user_id="zoe")) == ()
+
+
+async def test_who_is_in_no_project_is_looked_up_in_no_settings() -> None:
+    desk = Desk()
+    await connect(desk, "alpha", "mine")
+    for _ in range(3):
+        await desk.reach.serving(ann())
+    assert (desk.connection_calls.calls, desk.account_calls.calls) == (["load"], [])
+
+
 # -- what settings say -------------------------------------------------------------------------------------
 
 
@@ -249,11 +282,18 @@ async def served(desk: Desk, name: str, *native_ids: str) -> None:
         await desk.connections.write_list(row, listed)
 
 
+async def with_lists(desk: Desk) -> Reach:
+    """As a chat has it: with what the caller's view knows of lists."""
+    reach = await desk.of()
+    view = await desk.process().caller_catalog.view(ann(), serving=reach.serving)
+    return replace(reach, lists=view.lists)
+
+
 async def test_a_model_goes_to_the_server_whose_list_has_it() -> None:
     desk = Desk()
     await served(desk, "home", "llama", "qwen")
     await served(desk, "lab", "gemma", "qwen")
-    reach = await desk.of()
+    reach = await with_lists(desk)
     assert keys_for(reach, "custom", "llama", platform=False) == ["con_home"]
     assert keys_for(reach, "custom", "gemma", platform=False) == ["con_lab"]
     assert keys_for(reach, "custom", "qwen", platform=False) == ["con_home", "con_lab"]
@@ -263,7 +303,7 @@ async def test_what_no_list_has_goes_to_the_default_server_unless_the_platforms_
     desk = Desk()
     await served(desk, "home", "llama")
     await served(desk, "lab", "gemma")
-    reach = await desk.of()
+    reach = await with_lists(desk)
     unlisted = reach.credentials("custom", "brand-new", platform=False, listed=False)
     assert names(unlisted) == ["con_home"]
     assert keys_for(reach, "custom", "platforms-own") == ["platform"]
@@ -272,17 +312,16 @@ async def test_what_no_list_has_goes_to_the_default_server_unless_the_platforms_
 async def test_a_server_whose_list_nobody_has_read_is_asked() -> None:
     desk = Desk()
     await served(desk, "home")
-    assert keys_for(await desk.of(), "custom", "llama") == ["con_home", "platform"]
+    assert keys_for(await with_lists(desk), "custom", "llama") == ["con_home", "platform"]
 
 
-async def test_lists_that_can_not_be_read_stop_nothing() -> None:
+async def test_a_list_that_was_never_read_well_is_none() -> None:
     desk = Desk()
-    await served(desk, "home", "llama")
-    reach = await desk.of()
-    desk.clock.advance(600)
-    desk.connections.fault, desk.connections.faults_after = DOWN, 1
-    assert keys_for(await desk.of(), "custom", "llama") == ["con_home", "platform"]
-    assert keys_for(reach, "custom", "llama") == ["con_home", "platform"]
+    row = await connect(desk, "custom", "home", base_url="https://home.example")
+    await sees(desk, row, error="provider_unavailable: no answer")
+    assert (await with_lists(desk)).lists == {}
+    await sees(desk, row)
+    assert (await with_lists(desk)).lists == {row.id: frozenset()}
 
 
 # -- memory ------------------------------------------------------------------------------------------------

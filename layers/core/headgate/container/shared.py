@@ -164,6 +164,7 @@ class Shared(Outside):
                 keep_s=self.settings.head_check_s,
                 starter=self.starter if starts and lists else None,
             ),
+            reach=self.reach,
             flags=self.flags,
             settings=self.settings,
             clock=self.clock,
@@ -171,6 +172,18 @@ class Shared(Outside):
             lent=self._lent_lists() if lists else None,
             spare=self._spare_lists() if lists else None,
         )
+
+    def forget(self) -> None:
+        """What callers and administrators have written is read anew by whoever asks for it next."""
+        built = self.__dict__
+        if "reach" in built:
+            self.reach.forget_all()
+        if "flags" in built:
+            self.flags.forget()
+        if "catalog" in built:
+            self.catalog.look_again()
+        if "caller_catalog" in built:
+            self.caller_catalog.forget_all()
 
     def _lent_lists(self) -> "LentLists":
         from headgate.services.lent_lists import LentLists  # noqa: PLC0415

@@ -8,6 +8,7 @@ from headgate.domain.accounts import ModelOverride
 from headgate.domain.catalog import ModelInfo, ModelStatus
 
 DISABLED = "disabled by an administrator"
+ELSEWHERE = "an administrator put it among the"
 
 
 def overridden(models: Iterable[ModelInfo], overrides: Mapping[str, ModelOverride]) -> list[ModelInfo]:

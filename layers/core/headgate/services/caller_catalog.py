@@ -1,4 +1,4 @@
-"""The catalogue as one caller sees it: the platform's, with what the caller's own keys see beside."""
+"""The catalogue as one caller sees it: the platform's, and what the keys see that serve the caller."""
 
 import asyncio
 from collections import OrderedDict
@@ -13,29 +13,28 @@ from headgate.ports import Clock, Log
 from headgate.providers.registry import canonical_slug
 from headgate.services.catalog import Catalog
 from headgate.services.catalog_view import CatalogView, pins_of
-from headgate.services.flags import Flags
+from headgate.services.flags import REGISTRY_FLAG, Flags
 from headgate.services.key_lists import ConnectionLists, KeyList
 from headgate.services.lent_lists import LentLists
 from headgate.services.merge_lists import limited_to, merged
+from headgate.services.reach import Owned, ReachService
 from headgate.services.spare_lists import SpareLists
 from headgate.settings import Settings
 
-REGISTRY_FLAG = "use_provider_registry"
-"""Off, only the default providers are listed and served."""
-
 MOST_VIEWS = 64
 _STORE_AGAIN_S = 2.0
-_PLAIN_S = 1.0
-_MOST_PLAIN = 10_000
+_ON_S = 1.0
+_MOST_ON = 10_000
 _NO_KEYS: Mapping[str, Secret] = {}
 
 
 class CallerCatalog:
-    """Views by caller. Whoever has no key of their own is given the platform's view itself.
+    """Views by caller. Whoever is served by no key but the platform's is given the platform's view itself.
 
-    lent: reads what lent keys see; None where a request must not wait for that. spare: the default providers
-    while the store can't be read and nothing is in memory; None where the catalogue alone would not help.
-    first_read_s: how long that store may hang. For one event loop.
+    What serves a caller hangs on the key that they call with, and on the request's project, so nothing of it
+    is kept under the user's name alone. lent: reads what lent keys see; None where a request must not wait
+    for that. spare: the default providers while the store can't be read and nothing is in memory; None where
+    the catalogue alone would not help. first_read_s: how long that store may hang. For one event loop.
     """
 
     def __init__(
@@ -43,6 +42,7 @@ class CallerCatalog:
         *,
         catalog: Catalog,
         connections: ConnectionLists,
+        reach: ReachService,
         flags: Flags,
         settings: Settings,
         clock: Clock,
@@ -53,6 +53,7 @@ class CallerCatalog:
     ) -> None:
         self._catalog = catalog
         self._connections = connections
+        self._reach = reach
         self._flags = flags
         self._defaults = frozenset(map(canonical_slug, settings.default_providers))
         self._ttl_s = settings.list_ttl_s
@@ -64,7 +65,7 @@ class CallerCatalog:
         self._store_again_s = 0.0
         self._limited: tuple[int, CatalogView] | None = None
         self._partial: tuple[int, CatalogView] | None = None
-        self._plain_until_s: dict[str, float] = {}
+        self._on_until_s: dict[str, float] = {}
         self._views: OrderedDict[tuple[str, ...], tuple[object, CatalogView]] = OrderedDict()
 
     @property
@@ -72,27 +73,22 @@ class CallerCatalog:
         """Whether the platform's next view comes from memory."""
         return self._catalog.in_memory
 
-    async def view(self, caller: Caller, lent: Mapping[str, Secret] = _NO_KEYS) -> CatalogView:
-        """What this caller sees with these lent keys, by slug.
+    async def view(
+        self,
+        caller: Caller,
+        lent: Mapping[str, Secret] = _NO_KEYS,
+        serving: Sequence[Owned] | None = None,
+    ) -> CatalogView:
+        """What this caller sees with these lent keys, by slug, and with these connections; without any told,
+        with those that serve this caller where a request names nothing.
 
         Raises GatewayFault when a store can't be read and nothing is in memory; with `spare`, never: what
         can't be had is left out, and `unread` says so.
         """
-        if lent:
-            return await self._seen_by(caller, lent, await self._platform(caller))
-        platform = self._catalog.peek()
-        if platform is not None and self._catalog.in_memory and self._is_plain(caller):
-            return platform
-        view = await self._seen_by(caller, lent, await self._platform(caller))
-        if view is self._catalog.peek():
-            if len(self._plain_until_s) >= _MOST_PLAIN:
-                self._plain_until_s.clear()
-            self._plain_until_s[caller.user_id] = self._clock.monotonic() + _PLAIN_S
-        return view
-
-    def _is_plain(self, caller: Caller) -> bool:
-        """Whether this caller had no keys of their own just now: most have none, and some ask very often."""
-        return self._clock.monotonic() < self._plain_until_s.get(caller.user_id, 0.0)
+        shared = self._catalog.peek()
+        if shared is None or not self._catalog.in_memory or not self._is_on(caller):
+            shared = await self._platform(caller)
+        return await self._seen_by(caller, lent, shared, serving)
 
     async def pinned(
         self, caller: Caller, lent: Mapping[str, Secret], pins: Mapping[str, str], mark: str
@@ -116,14 +112,19 @@ class CallerCatalog:
     async def refresh(self, caller: Caller, lent: Mapping[str, Secret] = _NO_KEYS) -> Sequence[Connection]:
         """Drops what is kept for this caller, and has the lists of their connections read anew; whose.
 
-        Raises GatewayFault when that can't be started.
+        In a project too it is their own connections' lists: what others' keys are asked for is not theirs to
+        say. Raises GatewayFault when that can't be started.
         """
-        self._plain_until_s.pop(caller.user_id, None)
         for name in [name for name in self._views if name[0] == caller.user_id]:
             del self._views[name]
         if self._lent is not None:
             self._lent.forget(lent)
         return await self._connections.refresh(caller.user_id)
+
+    def forget_all(self) -> None:
+        """The next look at anybody's lists reads them again, and asks for the flag."""
+        self._connections.forget_all()
+        self._on_until_s.clear()
 
     # -- the platform's -------------------------------------------------------------------------------------
 
@@ -135,7 +136,18 @@ class CallerCatalog:
         return await self._served_to(caller, shared)
 
     async def _registry_on(self, caller: Caller) -> bool:
-        return await self._flags.is_on(REGISTRY_FLAG, True, {"user_id": caller.user_id})
+        if self._is_on(caller):
+            return True
+        on = await self._flags.is_on(REGISTRY_FLAG, True, {"user_id": caller.user_id})
+        if on:
+            if len(self._on_until_s) >= _MOST_ON:
+                self._on_until_s.clear()
+            self._on_until_s[caller.user_id] = self._clock.monotonic() + _ON_S
+        return on
+
+    def _is_on(self, caller: Caller) -> bool:
+        """Whether the registry was on for this user just now: some ask very often."""
+        return self._clock.monotonic() < self._on_until_s.get(caller.user_id, 0.0)
 
     async def _served_to(self, caller: Caller, shared: CatalogView) -> CatalogView:
         if await self._registry_on(caller):
@@ -157,24 +169,33 @@ class CallerCatalog:
                 self._log.warning("catalog.default_set", error=type(fault).__name__)
         return await self._spare.view()
 
-    # -- the caller's own -----------------------------------------------------------------------------------
+    # -- beside it ------------------------------------------------------------------------------------------
 
-    async def _seen_by(self, caller: Caller, lent: Mapping[str, Secret], shared: CatalogView) -> CatalogView:
+    async def _seen_by(
+        self,
+        caller: Caller,
+        lent: Mapping[str, Secret],
+        shared: CatalogView,
+        serving: Sequence[Owned] | None = None,
+    ) -> CatalogView:
+        lists: tuple[KeyList, ...] = ()
         try:
-            mine = await self._connections.of(caller.user_id)
+            if serving is None:
+                serving = await self._reach.serving(caller)
+            if serving:
+                lists = await self._connections.of(serving, user_id=caller.user_id)
         except GatewayFault as fault:
             if self._spare is None:
                 raise
             self._log.warning("catalog.connections_unreadable", code=fault.code)
-            shared, mine = self._without_own(shared), ()
+            shared = self._without_own(shared)
         if lent and self._lent is not None:
-            mine = (*await self._lent.of(lent, shared.heads), *mine)
-        return self._merged(caller, mine, shared) if mine else shared
+            lists = (*await self._lent.of(lent, shared.heads), *lists)
+        return self._merged(caller, lists, shared) if lists else shared
 
     def _merged(self, caller: Caller, lists: Sequence[KeyList], shared: CatalogView) -> CatalogView:
-        """Made once for each user and set of lent keys, and again when anything differs."""
-        lent = (each.id for each in lists if each.source == "lent")
-        name = (caller.user_id, shared.versions, *lent)
+        """Made once for each user and set of keys, and again when anything differs."""
+        name = (caller.user_id, shared.versions, *(each.id for each in lists))
         made_of = (shared.serial, tuple(each.identity for each in lists))
         kept = self._views.get(name)
         if kept is None or kept[0] != made_of:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from headgate.domain.accounts import ModelOverride
-from headgate.domain.catalog import ModelInfo, ProviderStatus, SnapshotHead
+from headgate.domain.catalog import Modality, ModelInfo, ProviderStatus, SnapshotHead
 from headgate.domain.health import ProviderHealth
 
 
@@ -21,9 +21,11 @@ class CatalogView:
     only: the providers that may serve at all; None for all. unread: what should be here could not be read.
     serial: no two views of a process have the same, so what was rendered from one is never taken for another.
 
-    One caller's view has `shared`, the platform's that it was made of. sources: by model id, with which of
-    the caller's keys it is called (`connection`, `lent`); with the platform's where it is missing. provided:
-    slugs that the caller has keys for. trouble: by slug, why the list of a caller's key could not be read.
+    One caller's view has `shared`, the platform's that it was made of. sources: by model id, with what key it
+    is called (`connection`, `lent`); with the platform's where it is missing. lists: providers' own ids of
+    what connections are known to have, by connection id. provided: slugs that the caller has keys for.
+    trouble: by slug, why the list of a caller's key could not be read. Of someone else's keys, which serve
+    the caller in a project, these two say nothing.
     """
 
     heads: Mapping[str, SnapshotHead]
@@ -41,6 +43,7 @@ class CatalogView:
     unread: bool = False
     shared: "CatalogView | None" = field(default=None, repr=False)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+    lists: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
     provided: tuple[str, ...] = ()
     trouble: Mapping[str, str] = field(default_factory=dict)
     serial: int = field(default_factory=count().__next__, init=False, compare=False)
@@ -69,6 +72,13 @@ class CatalogView:
         """Whether an administrator took this model out of use, listed or not."""
         override = self.overrides.get(model_id)
         return override is not None and override.enabled is False
+
+    def moved_to(self, model_id: str, modality: Modality) -> Modality | None:
+        """Where an administrator put this model, if that is not this modality; None where nobody said so:
+        what its provider says decides nothing."""
+        override = self.overrides.get(model_id)
+        moved = None if override is None else override.modality
+        return None if moved is modality else moved
 
 
 def pins_of(view: CatalogView) -> dict[str, str]:

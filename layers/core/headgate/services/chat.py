@@ -1,10 +1,11 @@
 """Chat completions: what their runs share, and who can serve them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from headgate.domain.callers import Caller
 from headgate.domain.credentials import PLATFORM, Credential
-from headgate.domain.errors import InvalidRequest
+from headgate.domain.errors import HeadgateError, InvalidRequest
 from headgate.ports import Clock, GenerationStore, Log
 from headgate.providers.registry import ProviderRegistry, canonical_slug
 from headgate.services.bind import Binder
@@ -20,11 +21,32 @@ from headgate.services.platform_keys import PlatformKeys
 from headgate.services.reach import Reach, ReachService
 from headgate.services.route import Candidate, Considered, Pick, Routing, consider, kept, listed
 from headgate.services.settle import PAUSES_S
+from headgate.services.suggest import helped
 from headgate.settings import Settings
 
 _PLATFORM = (PLATFORM,)
 
-__all__ = ["ChatRun", "ChatService", "StageTimer"]
+__all__ = ["ChatRun", "ChatService", "StageTimer", "Survey"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """Who can serve one request, and the catalogue in which they were found.
+
+    considered: every candidate with its verdict, those that are kept first. model: as the caller wrote it.
+    """
+
+    view: CatalogView
+    model: str | None
+    considered: list[Considered]
+
+    def candidates(self) -> list[Candidate]:
+        """Those to try, in order. Raises NoRoute where there is none."""
+        return kept(self.considered, self.model)
+
+    def helped(self, error: HeadgateError) -> HeadgateError:
+        """A provider's «no such model» with the ids that come closest of those that it may have."""
+        return helped(error, self.view, self.model)
 
 
 class ChatService:
@@ -63,37 +85,37 @@ class ChatService:
         """A run which has not begun: call `prepare`, then `answer`, or `open` and iterate."""
         return ChatRun(self, caller, ask, timer)
 
-    async def candidates(self, caller: Caller, ask: ChatAsk) -> list[Candidate]:
-        """Who can serve this, in order. Raises as `considered`, and NoRoute."""
-        return kept(await self.considered(caller, ask), ask.model)
-
-    async def considered(self, caller: Caller, ask: ChatAsk) -> list[Considered]:
-        """Every candidate with its verdict, those that are kept first.
+    async def survey(self, caller: Caller, ask: ChatAsk) -> Survey:
+        """Who can serve this request. Nothing is called.
 
         Raises NotFound for an unknown model, NoRoute where nothing can be called, and what `ReachService.of`
         raises.
         """
-        view = await self.seen.view(caller, ask.lent)
         if ask.provider is not None and self._slug_of(ask.provider) is None:
             raise InvalidRequest.of_field("provider", "is no provider this gateway knows.")
-        modality = modality_of(ask)
-        reach = await self.reach.of(
-            caller,
-            modality=modality.value,
-            project_id=ask.project_id,
-            connection_id=ask.connection_id,
-            lent=ask.lent,
-        )
+        view, reach = await self._means(caller, ask)
         market = Market(
             view=view,
             settings=self.settings,
             now=self.clock.now(),
             slug_of=self._slug_of,
-            modality=modality,
+            modality=modality_of(ask),
         )
         picks = picked(ask, reach, market)
-        routing = await self._routing(view, reach, picks, within=provider_wanted(ask, reach))
-        return consider(routing, picks, ask.wish)
+        routing = await self._routing(market, reach, picks, within=provider_wanted(ask, reach))
+        return Survey(view=view, model=ask.model, considered=consider(routing, picks, ask.wish))
+
+    async def _means(self, caller: Caller, ask: ChatAsk) -> tuple[CatalogView, Reach]:
+        """The keys that serve this request, and the catalogue that is seen with them."""
+        reach = await self.reach.of(
+            caller,
+            modality=modality_of(ask).value,
+            project_id=ask.project_id,
+            connection_id=ask.connection_id,
+            lent=ask.lent,
+        )
+        view = await self.seen.view(caller, ask.lent, reach.serving)
+        return view, replace(reach, lists=view.lists) if view.lists else reach
 
     def _slug_of(self, name: str) -> str | None:
         return canonical_slug(name) if self.registry.has(name) else None
@@ -108,9 +130,10 @@ class ChatService:
         return slugs
 
     async def _routing(
-        self, view: CatalogView, reach: Reach, picks: list[Pick], *, within: str | None
+        self, market: Market, reach: Reach, picks: list[Pick], *, within: str | None
     ) -> Routing:
         """Raises NoRoute where nobody has a key for the one provider that is wanted."""
+        view = market.view
         platform = await self._platform(view, picks)
         usable = {slug for slug in platform | reach.slugs if view.may_serve(slug)}
         if within is not None:
@@ -134,7 +157,8 @@ class ChatService:
 
         return Routing(
             view=view,
-            now=self.clock.now(),
+            now=market.now,
+            modality=market.modality,
             is_usable=usable.__contains__,
             canonical_slug=self._slug_of,
             allow_unlisted=unlisted,

@@ -27,9 +27,9 @@ class Market:
     slug_of: Callable[[str], str | None]
     modality: Modality = Modality.TEXT
 
-    def usual(self, slug: str | None) -> str | None:
-        """The platform's default model, or what it picks among a provider's."""
-        return default_model(self.view, self.modality, self.settings, self.now, provider=slug)
+    def usual(self, slug: str | None, among: frozenset[str] | None = None) -> str | None:
+        """The platform's default model, or what it picks among a provider's, or among these of its models."""
+        return default_model(self.view, self.modality, self.settings, self.now, provider=slug, among=among)
 
 
 def modality_of(ask: ChatAsk) -> Modality:
@@ -113,9 +113,14 @@ def _said(level: Level, reach: Reach, slug: str | None, market: Market) -> Itera
 
 
 def _of_connection(owned: Owned, reach: Reach, market: Market, *, why: str) -> Iterator[Pick]:
-    """Its default model, else what settings say for its provider, else the platform's pick there."""
-    slug = owned.connection.type
-    name = owned.connection.default_model or _said_model(reach, slug, market) or market.usual(slug)
+    """Its default model, else what settings say for its provider, else the platform's pick: of what its own
+    list has, where that is known to have any."""
+    connection = owned.connection
+    slug, listed = connection.type, reach.lists.get(connection.id)
+    name = connection.default_model or _said_model(reach, slug, market)
+    if name is None and listed is not None:
+        name = market.usual(slug, listed)
+    name = name or market.usual(slug)
     if name is not None:
         yield Pick(name=_within(slug, name), only=owned.credential, why=why)
 

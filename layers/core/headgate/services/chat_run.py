@@ -33,11 +33,10 @@ from headgate.services.chat_source import Source
 from headgate.services.once import AnswerKeeper
 from headgate.services.route import Candidate
 from headgate.services.settle import settle
-from headgate.services.suggest import helped
 from headgate.services.turns import Turns, last_word
 
 if TYPE_CHECKING:
-    from headgate.services.chat import ChatService
+    from headgate.services.chat import ChatService, Survey
 
 StageTimer = Callable[[str, float], None]
 
@@ -63,6 +62,7 @@ class ChatRun:
         self._deadline_s = self._started_s + limit_s
         self._turns = Turns(service.circuits, ask)
         self._record: GenerationRecord | None = None
+        self._survey: Survey | None = None
         self._source: Source | None = None
         self._settled = False
         self._calling = False
@@ -99,7 +99,8 @@ class ChatRun:
         """Finds candidates and writes the record, if any. Raises before anything is called or charged."""
         service, clock = self._service, self._service.clock
         started_s = clock.monotonic()
-        found = within_key(self._caller, await service.candidates(self._caller, self._ask), self._ask.model)
+        self._survey = await service.survey(self._caller, self._ask)
+        found = within_key(self._caller, self._survey.candidates(), self._ask.model)
         routed_s = clock.monotonic()
         self._timer("route", routed_s - started_s)
         await self._begin(found)
@@ -198,7 +199,7 @@ class ChatRun:
 
     async def _failed_with(self, error: HeadgateError) -> HeadgateError:
         """Settles, and returns the error as the caller is told it."""
-        told = helped(error, self._service.catalog.peek(), self._ask.model)
+        told = error if self._survey is None else self._survey.helped(error)
         await self._settle(GenerationStatus.FAILED, error=told)
         return told
 

@@ -22,9 +22,12 @@ def default_model(
     now: datetime,
     *,
     provider: str | None = None,
+    among: frozenset[str] | None = None,
 ) -> str | None:
     """The configured one while it is available, else the cheapest known one that is not on its way out. Of
     one caller's view, the platform's first: what only the caller's keys see is no default for everyone.
+
+    among: only of these, by their providers' own ids.
     """
     if provider is None and view.shared is not None:
         platforms = default_model(view.shared, modality, settings, now)
@@ -32,13 +35,20 @@ def default_model(
             return platforms
     configured = settings.default_text_model if modality is Modality.TEXT else None
     listed = view.by_id.get(configured) if configured is not None else None
-    if listed is not None and provider in (None, listed.provider) and is_available(listed, view, now):
+    if (
+        listed is not None
+        and provider in (None, listed.provider)
+        and (among is None or listed.native_id in among)
+        and view.moved_to(listed.id, modality) is None
+        and is_available(listed, view, now)
+    ):
         return listed.id
     fit = [
         model
         for model in view.models
         if model.modality is modality
         and provider in (None, model.provider)
+        and (among is None or model.native_id in among)
         and model.status_at(now) is ModelStatus.AVAILABLE
         and is_available(model, view, now)
     ]

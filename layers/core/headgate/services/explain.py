@@ -38,11 +38,11 @@ class Explainer:
 
         Raises NotFound when nothing has that name.
         """
-        considered = _within_key(caller, await self._chat.considered(caller, ask), ask.model)
+        survey = await self._chat.survey(caller, ask)
+        considered = _within_key(caller, survey.considered, ask.model)
         considered = [self._left_alone(each, ask) for each in considered]
         considered.sort(key=lambda each: (not each.kept, _LEFT_ALONE in each.reasons))
-        view = await self._chat.seen.view(caller, ask.lent)
-        tokens = estimated_tokens(ask.body)
+        view, tokens = survey.view, estimated_tokens(ask.body)
         rows = []
         for each in considered:
             health = view.health.get(each.candidate.provider)

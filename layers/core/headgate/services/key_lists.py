@@ -1,6 +1,6 @@
 """What a caller's own keys see: lists of stored connections, which are read elsewhere and kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -9,7 +9,7 @@ from headgate.domain.catalog import ModelInfo
 from headgate.domain.connections import Connection
 from headgate.domain.errors import HeadgateError
 from headgate.ports import Clock, ConnectionModels, ConnectionStore, Log, RefreshStarter
-from headgate.services.reach import ReachService
+from headgate.services.reach import Owned, ReachService
 from headgate.services.remember import Memory
 
 _START_AGAIN_S = 30.0
@@ -21,13 +21,17 @@ _MOST_NOTED = 10_000
 class KeyList:
     """One key's list. version: None while none was ever read. error: why the last look at it failed; `models`
     are then older. own_server: it is another server than the platform's, though it speaks like it.
-    name: what `error` is told of, in words.
+    name: what `error` is told of, in words. mine: whether the key is the caller's, not of somebody in whose
+    project they call: only then is anything told of it but its models. kinds: the modalities that it serves;
+    None for all.
     """
 
     slug: str
     source: Literal["connection", "lent"]
     name: str
     id: str
+    mine: bool = True
+    kinds: frozenset[str] | None = None
     version: str | None = None
     checked_at: datetime | None = None
     error: str | None = None
@@ -37,11 +41,18 @@ class KeyList:
     @property
     def identity(self) -> tuple[object, ...]:
         """Differs when anything does that is shown of it."""
-        return (self.slug, self.source, self.id, self.version, self.error, self.checked_at)
+        return (*self.content, self.id, self.checked_at)
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """The same in every process: what is shown of it, but for when it was read and by which key."""
+        kinds = None if self.kinds is None else tuple(sorted(self.kinds))
+        return (self.slug, self.source, self.version, self.error, self.own_server, kinds)
 
 
 class ConnectionLists:
-    """Lists of users' active connections, read from the store at most once in `keep_s` seconds per process.
+    """The one reader of connections' lists: of each user's active ones together, at most once in `keep_s`
+    seconds per process, whoever calls with them.
 
     starter: has lists read anew that are missing, or older than `ttl_s`; None where others see to that. What
     is there is served meanwhile.
@@ -68,43 +79,46 @@ class ConnectionLists:
         self._started_s: dict[str, float] = {}
         self._look_again_s: dict[str, float] = {}
 
-    async def of(self, user_id: str) -> tuple[KeyList, ...]:
-        """One for each active connection, the default first. Raises GatewayFault when the connections, or
-        their lists, can't be read and nothing is in memory."""
-        rows = (await self._reach.connections(user_id)).active
-        if not rows:
-            return ()
-        found = await self._read(rows)
-        await self._restart(rows, found)
-        return tuple(self._list_of(row, found.get(row.id)) for row in rows)
+    async def of(self, serving: Sequence[Owned], *, user_id: str) -> tuple[KeyList, ...]:
+        """One for each of these connections, in their order, as that user sees it. Raises GatewayFault when
+        they can't be read and nothing is in memory."""
+        found = await self._read(dict.fromkeys(each.connection.user_id for each in serving))
+        await self._restart([each.connection for each in serving], found)
+        return tuple(_list_of(each, found.get(each.connection.id), user_id) for each in serving)
 
     async def refresh(self, user_id: str) -> list[Connection]:
         """Has all of a user's lists read anew, and tells whose. Raises GatewayFault if it can't."""
-        self.forget(user_id)
+        self._reach.forget(user_id)
         rows = (await self._reach.connections(user_id)).active
         if not rows or self._starter is None:
             return []
         await self._starter.start_connections([(row.user_id, row.id) for row in rows])
-        name = _name_of(rows)
-        self._lists.forget(name)
-        self._note(self._started_s, name, _START_AGAIN_S)
-        self._note(self._look_again_s, name, _LOOK_AGAIN_S)
+        self._lists.forget(_name_of(rows))
+        for row in rows:
+            self._note(self._started_s, _name_of([row]), _START_AGAIN_S)
+        self._note(self._look_again_s, user_id, _LOOK_AGAIN_S)
         return list(rows)
 
-    def forget(self, user_id: str) -> None:
-        """The next look reads this user's connections again."""
-        self._reach.forget(user_id)
+    def forget_all(self) -> None:
+        """The next look at anybody's lists reads them again."""
+        self._lists.forget_all()
 
-    async def _read(self, rows: Sequence[Connection]) -> Mapping[str, ConnectionModels]:
-        name = _name_of(rows)
-        if self._look_again_s and self._clock.monotonic() >= self._look_again_s.get(name, float("inf")):
-            del self._look_again_s[name]
-            self._lists.forget(name)
+    async def _read(self, users: Iterable[str]) -> Mapping[str, ConnectionModels]:
+        """By connection id, of all that these users have: one who is asked for a few is read as a whole."""
+        rows: dict[str, Sequence[Connection]] = {}
+        for user in users:
+            active = (await self._reach.connections(user)).active
+            name = _name_of(active)
+            rows[name] = active
+            if self._look_again_s and self._clock.monotonic() >= self._look_again_s.get(user, float("inf")):
+                del self._look_again_s[user]
+                self._lists.forget(name)
 
-        async def load(_name: str) -> Mapping[str, ConnectionModels]:
-            return await self._store.read_lists(rows)
+        async def load(name: str) -> Mapping[str, ConnectionModels]:
+            return await self._store.read_lists(rows[name])
 
-        return await self._lists.get(name, load)
+        read = await self._lists.all([name for name in rows if name], load)
+        return {connection_id: kept for each in read.values() for connection_id, kept in each.items()}
 
     async def _restart(self, rows: Sequence[Connection], found: Mapping[str, ConnectionModels]) -> None:
         """A list that was just started to be read is looked for again soon, not in a minute."""
@@ -112,36 +126,43 @@ class ConnectionLists:
             return
         oldest = self._clock.now() - self._ttl
         due = [row for row in rows if row.id not in found or found[row.id].checked_at <= oldest]
-        name, now_s = _name_of(rows), self._clock.monotonic()
-        if not due:
-            return
-        if now_s >= self._started_s.get(name, 0.0):
-            self._note(self._started_s, name, _START_AGAIN_S)
+        now_s = self._clock.monotonic()
+        start = [row for row in due if now_s >= self._started_s.get(_name_of([row]), 0.0)]
+        for row in start:
+            self._note(self._started_s, _name_of([row]), _START_AGAIN_S)
+        if start:
             try:
-                await self._starter.start_connections([(row.user_id, row.id) for row in due])
+                await self._starter.start_connections([(row.user_id, row.id) for row in start])
             except HeadgateError as error:
                 self._log.warning("catalog.connections_not_started", code=error.code)
-        if name not in self._look_again_s:
-            self._note(self._look_again_s, name, _LOOK_AGAIN_S)
+        for user in {row.user_id for row in due} - self._look_again_s.keys():
+            self._note(self._look_again_s, user, _LOOK_AGAIN_S)
 
     def _note(self, notes: dict[str, float], name: str, in_s: float) -> None:
         if len(notes) >= _MOST_NOTED:
             notes.clear()
         notes[name] = self._clock.monotonic() + in_s
 
-    def _list_of(self, row: Connection, kept: ConnectionModels | None) -> KeyList:
-        return KeyList(
-            slug=row.type,
-            source="connection",
-            name=f"connection '{row.name}'",
-            id=row.id,
-            version=None if kept is None or not (kept.models or kept.error is None) else kept.version,
-            checked_at=None if kept is None else kept.checked_at,
-            error=None if kept is None else kept.error,
-            own_server=row.base_url is not None,
-            models=() if kept is None else kept.models,
-        )
+
+def _list_of(owned: Owned, kept: ConnectionModels | None, user_id: str) -> KeyList:
+    row = owned.connection
+    models = () if kept is None else kept.models
+    if owned.kinds is not None:
+        models = tuple(each for each in models if each.modality.value in owned.kinds)
+    return KeyList(
+        slug=row.type,
+        source="connection",
+        name=f"connection '{row.name}'",
+        id=row.id,
+        mine=row.user_id == user_id,
+        kinds=owned.kinds,
+        version=None if kept is None or not (kept.models or kept.error is None) else kept.version,
+        checked_at=None if kept is None else kept.checked_at,
+        error=None if kept is None else kept.error,
+        own_server=row.base_url is not None,
+        models=models,
+    )
 
 
 def _name_of(rows: Sequence[Connection]) -> str:
-    return ",".join(f"{row.id}.{row.revision}" for row in rows)
+    return ",".join(sorted(f"{row.id}.{row.revision}" for row in rows))

@@ -1,4 +1,4 @@
-"""One caller's view: the platform's, and what the caller's own keys see. Pure."""
+"""One caller's view: the platform's, and what the keys see that serve the caller's requests. Pure."""
 
 import hashlib
 from collections import Counter
@@ -24,20 +24,25 @@ def merged(
     ttl_s: float,
     before: CatalogView | None = None,
 ) -> CatalogView:
-    """A row per provider and id. What a caller's key sees comes before what the platform's does, and is
+    """A row per provider and id. What a key in `lists` sees comes before what the platform's does, and is
     filled up from that. With a lent key, its provider has what that key sees, and nothing else.
 
-    whose: the user, for the mark. now, ttl_s: which lists are old. before: what was made last for the same
-    keys; its models are taken over where they can't differ.
+    whose: the user who sees it, for the mark. now, ttl_s: which lists are old. before: what was made last for
+    the same keys; its models are taken over where they can't differ.
     """
     own = list(_of_served(lists, shared))
     mark = f"{shared.mark}|own:{_mark_of(own, whose)}"
     if before is not None and (before.versions, before.mark) == (shared.versions, mark):
         shelf = Shelf(before.models, before.by_id, before.by_canonical, before.by_bare_name)
-        sources = before.sources
+        sources, known = before.sources, before.lists
     else:
         rows, sources, gone = _rows(shared, own)
         shelf = shelf_with(shared, {row.id: row for row in overridden(rows.values(), shared.overrides)}, gone)
+        known = {
+            each.id: frozenset(model.native_id for model in each.models)
+            for each in own
+            if each.source == "connection" and each.version is not None
+        }
     counts = Counter(model.provider for model in shelf.models)
     return CatalogView(
         heads=_heads(shared.heads, own, counts, ttl_s),
@@ -55,17 +60,17 @@ def merged(
         unread=shared.unread,
         shared=shared,
         sources=sources,
-        provided=tuple(sorted({each.slug for each in own})),
-        trouble={each.slug: f"{each.name}: {each.error}" for each in own if each.error is not None},
+        provided=tuple(sorted({each.slug for each in own if each.mine})),
+        trouble={
+            each.slug: f"{each.name}: {each.error}" for each in own if each.mine and each.error is not None
+        },
+        lists=known,
     )
 
 
 def _mark_of(lists: Iterable[KeyList], whose: str) -> str:
     """The same in every process, so of a lent key only what it sees is in it."""
-    told = [
-        (each.slug, each.source, each.id if each.source == "connection" else "", each.version, each.error)
-        for each in lists
-    ]
+    told = [(each.content, each.id if each.source == "connection" else "") for each in lists]
     return hashlib.sha256(repr([whose, *told]).encode()).hexdigest()[:24]
 
 

@@ -20,3 +20,18 @@ def price_sum(model: ModelInfo) -> Decimal | None:
     if price is None or price.input is None or price.output is None:
         return None
     return price.input + price.output
+
+
+def too_dear(model: ModelInfo | None, most_in: Decimal | None, most_out: Decimal | None) -> list[str]:
+    """Why it is not within these prices, USD per million tokens; an unknown price is within none."""
+    price = None if model is None else model.pricing
+    reasons = []
+    for what, most, asked in (
+        ("input", most_in, price.input if price is not None else None),
+        ("output", most_out, price.output if price is not None else None),
+    ):
+        if most is not None and asked is None:
+            reasons.append(f"its {what} price is unknown, and max_price is set")
+        elif most is not None and asked is not None and asked > most:
+            reasons.append(f"its {what} price is above max_price")
+    return reasons

@@ -19,10 +19,14 @@ _NOTHING_SAID = ProviderSettings()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owned:
-    """A usable connection, and whose it is in words: `your`, `the project owner's`."""
+    """A usable connection, and whose it is in words: `your`, `the project owner's`.
+
+    kinds: the modalities that it serves here; None for whatever is asked of it.
+    """
 
     connection: Connection
     whose: str
+    kinds: frozenset[str] | None = None
 
     @property
     def credential(self) -> Credential:
@@ -53,8 +57,8 @@ class Reach:
     """One caller's means, for one request.
 
     levels: from the nearest to the farthest; the platform comes after the last. lent: keys that came with the
-    request, by slug. named: the connection that the request insists on. lists: the providers' own ids of the
-    models that a connection with an address of its own is known to have, by connection id.
+    request, by slug. named: the connection that the request insists on. lists: the providers' own ids of what
+    connections are known to have, by connection id; they come with the caller's view of the catalogue.
     """
 
     levels: tuple[Level, ...] = ()
@@ -72,6 +76,15 @@ class Reach:
                 if each is not None:
                     found.setdefault(each.connection.id, each)
         return tuple(found.values())
+
+    @property
+    def serving(self) -> tuple[Owned, ...]:
+        """As `owned`, in an order that wishes don't change: one that a project's settings brought in from
+        someone else, then those of each level."""
+        own = {each.connection.id: each for level in self.levels for each in level.owned}
+        named = [level.connection for level in self.levels if level.connection is not None]
+        more = {each.connection.id: each for each in named if each.connection.id not in own}
+        return (*more.values(), *own.values())
 
     @property
     def slugs(self) -> frozenset[str]:
@@ -154,7 +167,6 @@ class ReachService:
         self._connections = Memory[UserConnections](clock, log)
         self._projects = Memory[Project | None](clock, log)
         self._settings = Memory[ProviderSettings | None](clock, log)
-        self._lists = Memory[Mapping[str, frozenset[str]]](clock, log)
 
     async def of(
         self,
@@ -181,11 +193,26 @@ class ReachService:
             for user in people:  # it may have been made or restored since they were read
                 self._connections.forget(user)
             reach = await self._reach(people, project, modality, connection_id)
-        reach = replace(reach, lent=lent or {})
-        servers = [each.connection for each in reach.owned if each.connection.base_url]
-        if reach.named is not None or not servers:
-            return reach
-        return replace(reach, lists=await self._known(servers))
+        return replace(reach, lent=lent) if lent else reach
+
+    async def serving(self, caller: Caller) -> tuple[Owned, ...]:
+        """What serves this caller's requests where they name neither project nor connection, as
+        `Reach.serving`; one that the project's settings name for some modalities, for these alone.
+
+        Reads no settings but the project's. Raises GatewayFault as `of`.
+        """
+        if caller.project_id is None and not (await self.connections(caller.user_id)).rows:
+            return ()  # most have none, and some ask very often
+        project = await self._project(caller, None)
+        people = _people(caller, project)
+        rows = await self._connections.all(list(people), self._store.load)
+        levels = [
+            Level(whose=whose, owned=tuple(Owned(connection=row, whose=whose) for row in rows[user].active))
+            for user, whose in people.items()
+        ]
+        if project is not None:
+            levels += await self._named_by(project)
+        return Reach(levels=tuple(levels)).serving
 
     async def connections(self, user_id: str) -> UserConnections:
         """All of a user's, as this process knows them. Raises GatewayFault as `of`."""
@@ -198,7 +225,7 @@ class ReachService:
 
     def forget_all(self) -> None:
         """The next look at anybody's connections, settings and projects reads them again."""
-        for memory in (self._connections, self._projects, self._settings, self._lists):
+        for memory in (self._connections, self._projects, self._settings):
             memory.forget_all()
 
     async def note_attention(self, connection: Connection, reason: str | None) -> None:
@@ -231,7 +258,7 @@ class ReachService:
     async def _reach(
         self, people: Mapping[str, str], project: Project | None, modality: str, connection_id: str | None
     ) -> Reach:
-        """Without what was lent and what servers list. Raises NotFound and Conflict as `of`."""
+        """Without what was lent, and without lists. Raises NotFound and Conflict as `of`."""
         rows, said = await self._known_of(people, project)
         levels = [
             _level_of(whose, said.get(f"user:{user}") or _NOTHING_SAID, rows[user], modality)
@@ -262,19 +289,16 @@ class ReachService:
         mine = await self.connections(owner) if owner is not None and project.has(owner) else _NOBODY
         return _level_of("the project's", said, UserConnections(rows=mine.rows), modality, owns=False)
 
-    async def _known(self, servers: list[Connection]) -> Mapping[str, frozenset[str]]:
-        """What these servers' lists have; a list that can't be read is one that is not known."""
-
-        async def load(_name: str) -> Mapping[str, frozenset[str]]:
-            found = await self._store.read_lists(servers)
-            read = {name: kept for name, kept in found.items() if kept.models or kept.error is None}
-            return {name: frozenset(each.native_id for each in kept.models) for name, kept in read.items()}
-
-        try:
-            return await self._lists.get(",".join(f"{each.id}.{each.revision}" for each in servers), load)
-        except HeadgateError as fault:
-            self._log.warning("reach.lists_unreadable", code=fault.code)
-            return {}
+    async def _named_by(self, project: Project) -> list[Level]:
+        """A level for each connection that the project's settings name for any modality."""
+        said = await self._settings.get(f"project:{project.id}", self._load_settings) or _NOTHING_SAID
+        found: dict[str, Owned] = {}
+        for modality in said.connections:
+            owned = (await self._project_level(project, said, modality)).connection
+            if owned is not None:
+                before = found.get(owned.connection.id, owned).kinds or frozenset()
+                found[owned.connection.id] = replace(owned, kinds=before | {modality})
+        return [Level(whose=each.whose, connection=each) for each in found.values()]
 
 
 def _people(caller: Caller, project: Project | None) -> dict[str, str]:

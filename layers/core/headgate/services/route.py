@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
-from headgate.domain.catalog import ModelInfo, ModelStatus, ProviderStatus
+from headgate.domain.catalog import Modality, ModelInfo, ModelStatus, ProviderStatus
 from headgate.domain.credentials import PLATFORM, Credential
 from headgate.domain.errors import NoRoute
-from headgate.services.apply_overrides import DISABLED
+from headgate.services.apply_overrides import DISABLED, ELSEWHERE
 from headgate.services.catalog import CatalogView
-from headgate.services.offers import price_sum
+from headgate.services.offers import price_sum, too_dear
 from headgate.services.suggest import not_found
 
 _SUFFIXES = {":floor": "price", ":nitro": "latency"}
@@ -47,8 +47,9 @@ class Routing:
 
     is_usable: whether this caller can use a provider at all. credentials: what to call a provider's model
     (slug, its own id) with, in the order in which they are tried. words: what a credential is called.
-    prefers: the provider that comes first where several offer what was named. allow_unlisted: whether the
-    platform pays for models that no list has; whoever pays with a key of their own may always ask for them.
+    prefers: the provider that comes first where several offer what was named. modality: what is asked for;
+    what an administrator put elsewhere gives none of it. allow_unlisted: whether the platform pays for models
+    that no list has; whoever pays with a key of their own may always ask for them.
     """
 
     view: CatalogView
@@ -59,6 +60,7 @@ class Routing:
     credentials: Callable[[str, str], tuple[Credential, ...]] = _platform_only
     words: Callable[[Credential], str] = _plain
     prefers: str | None = None
+    modality: Modality = Modality.TEXT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,11 +263,15 @@ def _why_rejected(routing: Routing, wish: Wish, candidate: Candidate) -> tuple[s
     if candidate.provider in wish.ignore:
         reasons.append("a provider to leave out (ignore)")
     info = candidate.info
-    if routing.view.is_disabled(candidate.id if info is None else info.id):
+    model_id = _judged_id(routing.view, candidate)
+    moved = routing.view.moved_to(model_id, routing.modality)
+    if moved is not None:
+        reasons.append(f"{ELSEWHERE} {moved.value} models")
+    if routing.view.is_disabled(model_id):
         reasons.append(DISABLED)
-    elif info is not None and not _callable_now(routing, info):
+    elif info is not None and info.status_at(routing.now) is ModelStatus.UNAVAILABLE:
         reasons.append("unavailable: past its end date, or gone from the provider's list")
-    reasons.extend(_too_dear(wish, info))
+    reasons.extend(too_dear(info, wish.max_input_price, wish.max_output_price))
     if info is not None and info.supported_parameters:
         missing = sorted(wish.parameters - set(info.supported_parameters))
         if missing:
@@ -273,18 +279,13 @@ def _why_rejected(routing: Routing, wish: Wish, candidate: Candidate) -> tuple[s
     return tuple(reasons)
 
 
-def _too_dear(wish: Wish, info: ModelInfo | None) -> list[str]:
-    price = info.pricing if info is not None else None
-    reasons = []
-    for what, most, asked in (
-        ("input", wish.max_input_price, price.input if price is not None else None),
-        ("output", wish.max_output_price, price.output if price is not None else None),
-    ):
-        if most is not None and asked is None:
-            reasons.append(f"its {what} price is unknown, and max_price is set")
-        elif most is not None and asked is not None and asked > most:
-            reasons.append(f"its {what} price is above max_price")
-    return reasons
+def _judged_id(view: CatalogView, candidate: Candidate) -> str:
+    """The id under which administrators speak of it. Behind a suffix that no list has it is still the same
+    model: none is let through by what is written after its name."""
+    if candidate.info is not None:
+        return candidate.info.id
+    plain = candidate.id.rpartition(":")[0]
+    return plain if plain in view.overrides and candidate.id not in view.overrides else candidate.id
 
 
 def _picked(routing: Routing, pick: Pick) -> list[_Offer]:
@@ -392,7 +393,3 @@ def _health_rank(view: CatalogView, provider: str, *, own: bool) -> int:
     if own and provider not in view.health and provider not in view.heads:
         return 0
     return {ProviderStatus.HEALTHY: 0, ProviderStatus.DEGRADED: 1}.get(view.status_of(provider), 2)
-
-
-def _callable_now(routing: Routing, model: ModelInfo) -> bool:
-    return model.status_at(routing.now) is not ModelStatus.UNAVAILABLE

@@ -30,9 +30,9 @@ def not_found(
     return NotFound(f"{what}{hint}", code="model_not_found", members={"suggestions": close})
 
 
-def helped(error: HeadgateError, view: CatalogView | None, model: str | None) -> HeadgateError:
+def helped(error: HeadgateError, view: CatalogView, model: str | None) -> HeadgateError:
     """A provider's «no such model» with the ids that come closest, as for one the catalogue refuses."""
-    if error.code != "model_not_found" or view is None or model is None:
+    if error.code != "model_not_found" or model is None:
         return error
     helpful = not_found(view, model, said=error.detail)
     helpful.provider, helpful.provider_request_id = error.provider, error.provider_request_id
