@@ -39,6 +39,15 @@ async def test_every_configured_provider_is_reported() -> None:
     assert [row["provider"] for row in body["data"]] == ["alpha", "beta"]
 
 
+@pytest.mark.parametrize("path", ["/v2/providers", "/v2/providers/text"])
+async def test_what_is_configured_is_told_before_any_list_was_fetched(path: str) -> None:
+    gate = await open_gate()
+    for _ in range(2):
+        rows = (await gate.get(path)).json()["data"]
+        assert [row["slug"] for row in rows if row["configured"]] == ["alpha", "beta"]
+        gate.clock.advance(61)
+
+
 async def test_a_wrong_key_is_told_without_the_key() -> None:
     gate = await well()
     gate.transport.on("https://beta.example/key", Answer(status=401, body=f"bad key {KEY}".encode()))

@@ -595,6 +595,23 @@ async def test_an_empty_stack_has_an_empty_list() -> None:
     assert (await gate.get("/v1/models")).json() == {"object": "list", "data": []}
 
 
+@pytest.mark.parametrize("path", ["/v2/models", "/v1/models"])
+async def test_before_anything_was_fetched_the_empty_list_says_so_and_is_not_kept_by_clients(
+    path: str,
+) -> None:
+    gate = await open_gate()
+    before = await gate.get(path)
+    again = await gate.get(path, headers={"if-none-match": before.headers["etag"]})
+    assert before.headers["cache-control"] == again.headers["cache-control"] == "private, no-cache"
+    assert (await gate.get("/v2/models")).json()["metadata"]["stale"] is True
+    await gate.show(model("alpha/one"))
+    gate.clock.advance(1)
+    after = await gate.get(path, headers={"if-none-match": before.headers["etag"]})
+    assert (after.status_code, len(after.json()["models" if "v2" in path else "data"])) == (200, 1)
+    assert "max-age=60" in after.headers["cache-control"]
+    assert (await gate.get("/v2/models")).json()["metadata"]["stale"] is False
+
+
 async def test_one_callers_view_is_not_anothers_though_it_is_rendered_once() -> None:
     gate = await gate_with()
     for key in ("ann", "root"):

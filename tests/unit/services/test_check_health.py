@@ -10,6 +10,7 @@ from headgate.domain.generation import Attempt
 from headgate.domain.health import ProviderHealth
 from headgate.domain.secret import Secret
 from headgate.ports import WireRequest
+from headgate.services.check_health import HealthService
 from headgate.services.record_traffic import window_of
 from headgate.testing.memory import Answer
 from headgate.testing.transport import Step
@@ -245,6 +246,54 @@ async def test_while_one_process_checks_another_shows_what_was_judged_last() -> 
     answered.set()
     await checking
     assert len(clinic.transport.requests) == sent
+
+
+async def test_who_asks_during_the_first_check_of_all_is_told_its_outcome_and_nothing_is_checked_twice() -> (
+    None
+):
+    clinic = Clinic()
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    def late(_request: object) -> Answer:
+        asked.set()
+        return Answer(pieces=[answered, b"{}"])
+
+    clinic.answers("alpha", key=late)
+    checking = asyncio.create_task(clinic.report())
+    await asked.wait()
+    waiting = asyncio.create_task(clinic.report(clinic.process("health")))
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    answered.set()
+    assert await waiting == await checking
+    assert set(await waiting) == {"alpha"}
+    assert len(clinic.transport.requests) == 2
+
+
+async def test_a_first_check_that_was_given_up_is_made_by_who_waits_for_it() -> None:
+    clinic = Clinic()
+    assert await clinic.catalog_store.acquire_lease("health", "gone", 30)
+    waiting = asyncio.create_task(clinic.report())
+    await asyncio.sleep(0.02)
+    assert not clinic.transport.requests
+    clinic.clock.advance(31)
+    assert set(await waiting) == {"alpha"}
+
+
+async def test_whose_check_never_ends_is_not_waited_for_forever() -> None:
+    clinic = Clinic()
+    assert await clinic.catalog_store.acquire_lease("health", "gone", 30)
+    one = clinic.one
+    impatient = HealthService(
+        store=one.catalog_store,
+        registry=one.registry,
+        platform=one.platform,
+        clock=clinic.clock,
+        log=clinic.log,
+        settings=one.settings,
+        look_s=0.001,
+    )
+    assert await impatient.report() == []
 
 
 async def test_a_new_provider_is_checked_at_once_and_the_others_are_not() -> None:

@@ -175,7 +175,10 @@ class Container(Shared):
     def providers(self) -> "ProviderDirectory":
         from headgate.services.show_providers import ProviderDirectory  # noqa: PLC0415
 
-        return ProviderDirectory(self.registry)
+        return ProviderDirectory(self.registry, configured=self._configured, log=self.log)
+
+    async def _configured(self) -> list[str]:
+        return await self.platform.configured()
 
     @cached_property
     def keys(self) -> "KeyManager":

@@ -9,6 +9,8 @@ from starlette.responses import Response
 
 _MOST_BYTES = 64_000_000
 CACHE_CONTROL = "private, max-age=60, stale-while-revalidate=600"
+NOT_YET_FETCHED = "private, no-cache"
+"""Of a catalogue that nothing was fetched for yet: in a minute an empty list would be wrong."""
 VARY = "Authorization, X-Api-Key, X-Provider-Key, Accept-Encoding"
 
 
@@ -24,9 +26,16 @@ class Rendered:
     def size(self) -> int:
         return len(self.plain) + len(self.gzipped or b"")
 
-    def response(self, *, if_none_match: str | None, gzip_ok: bool, vary: str = VARY) -> Response:
+    def response(
+        self,
+        *,
+        if_none_match: str | None,
+        gzip_ok: bool,
+        vary: str = VARY,
+        cache_control: str = CACHE_CONTROL,
+    ) -> Response:
         """304 when the client has it, else the bytes as it takes them."""
-        headers = {"cache-control": CACHE_CONTROL, "vary": vary, "etag": self.etag}
+        headers = {"cache-control": cache_control, "vary": vary, "etag": self.etag}
         if if_none_match is not None and matches(if_none_match, self.etag):
             return Response(status_code=304, headers=headers)
         headers["content-type"] = "application/json"

@@ -20,10 +20,15 @@ _RECENT_MINUTES = 5
 _NORMAL_MINUTES = 60
 _CHECK_S = 10.0
 _AT_ONCE = 10
+_LOOKS = 24
+_LOOK_S = 0.5
 
 
 class HealthService:
-    """Checks every configured provider at most once in `health_ttl_s` seconds, over all processes."""
+    """Checks every configured provider at most once in `health_ttl_s` seconds, over all processes.
+
+    look_s: seconds between looks at what another process is checking.
+    """
 
     def __init__(
         self,
@@ -34,6 +39,7 @@ class HealthService:
         clock: Clock,
         log: Log,
         settings: Settings,
+        look_s: float = _LOOK_S,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -41,14 +47,14 @@ class HealthService:
         self._clock = clock
         self._log = log
         self._settings = settings
+        self._look_s = look_s
 
     async def report(self) -> list[tuple[ProviderHealth, SnapshotHead | None]]:
         """The health of every configured provider, checked anew where the last check is too old."""
         health = await self._store.read_health()
         configured = await self._platform.configured()
         if self._due(configured, health):
-            await self.check_all(force=False)
-            health = await self._store.read_health()
+            health = await self._checked(configured)
         heads = await self._store.read_heads()
         return [(health[slug], heads.get(slug)) for slug in configured if slug in health]
 
@@ -73,6 +79,19 @@ class HealthService:
             return list(await asyncio.gather(*(one(slug) for slug in due)))
         finally:
             await self._store.release_lease("health", owner)
+
+    async def _checked(self, slugs: Sequence[str]) -> Mapping[str, ProviderHealth]:
+        """Health after a check. Whom another process is checking for the first time is waited for, about as
+        long as a check may take: without them it would seem that the platform doesn't have them."""
+        health: Mapping[str, ProviderHealth] = {}
+        for look in range(_LOOKS):
+            if look:
+                await asyncio.sleep(self._look_s)
+            await self.check_all(force=False)
+            health = await self._store.read_health()
+            if all(slug in health for slug in slugs):
+                break
+        return health
 
     def _due(self, slugs: Sequence[str], health: Mapping[str, ProviderHealth]) -> bool:
         oldest = self._clock.now() - timedelta(seconds=self._settings.health_ttl_s)

@@ -1,5 +1,6 @@
 """How the platform itself reaches each provider: its keys, and which providers it has."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -47,7 +48,8 @@ class PlatformKeys:
     async def configured(self) -> list[str]:
         """Slugs of the providers that the platform has, sorted."""
         slugs = [slug for slug in self._known_slugs() if slug != "mock"]
-        found = [slug for slug in slugs if await self._stored(slug) is not None]
+        configs = await asyncio.gather(*(self._stored(slug) for slug in slugs))
+        found = [slug for slug, config in zip(slugs, configs, strict=True) if config is not None]
         return sorted([*found, "mock"] if self._mock_wanted(found) else found)
 
     def forget(self) -> None:

@@ -1,11 +1,13 @@
 """Listing providers with what they can do and what they cost."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 
 from headgate.domain.catalog import Modality, ModelInfo
+from headgate.domain.errors import HeadgateError
+from headgate.ports import Log
 from headgate.providers.base import ProviderSpec
 from headgate.providers.registry import ALIASES, ProviderRegistry
 from headgate.services.catalog import CatalogView
@@ -30,10 +32,17 @@ class ProviderCard:
 
 
 class ProviderDirectory:
-    """All providers this gateway knows, configured or not."""
+    """All providers this gateway knows, configured or not.
 
-    def __init__(self, registry: ProviderRegistry) -> None:
+    configured: slugs of those that the platform has, as its keys say: asked by a function that may read them.
+    """
+
+    def __init__(
+        self, registry: ProviderRegistry, *, configured: Callable[[], Awaitable[Collection[str]]], log: Log
+    ) -> None:
         self._registry = registry
+        self._configured = configured
+        self._log = log
         self._names: dict[str, str] | None = None
 
     def names(self) -> Mapping[str, str]:
@@ -51,8 +60,9 @@ class ProviderDirectory:
         known = [*self._registry.known_slugs(), *ALIASES]
         return get_close_matches(name.lower()[:100], known, n=3, cutoff=0.5)
 
-    def cards(self, view: CatalogView, modality: Modality | None = None) -> list[ProviderCard]:
+    async def cards(self, view: CatalogView, modality: Modality | None = None) -> list[ProviderCard]:
         """Providers by slug; those that can make `modality`, where one is given."""
+        configured = await self._known_configured(view)
         by_provider: dict[str, list[ModelInfo]] = {}
         for model in view.models:
             by_provider.setdefault(model.provider, []).append(model)
@@ -66,11 +76,19 @@ class ProviderDirectory:
                 ProviderCard(
                     spec=spec,
                     modalities=tuple(m.value for m in Modality if m in made),
-                    configured=spec.slug in view.heads,
+                    configured=spec.slug in configured,
                     cost_per_unit=_cheapest(models, modality or Modality.TEXT),
                 )
             )
         return cards
+
+    async def _known_configured(self, view: CatalogView) -> Collection[str]:
+        """While keys can't be read, those that had one when lists were last fetched."""
+        try:
+            return frozenset(await self._configured())
+        except HeadgateError as error:
+            self._log.warning("providers.keys_unreadable", code=error.code)
+            return view.heads.keys()
 
 
 def _cheapest(models: Iterable[ModelInfo], modality: Modality) -> tuple[Decimal, str] | None:

@@ -87,7 +87,7 @@ async def check_connection(request: Request, connection_id: str) -> Response:
 
 async def _providers(request: Request, modality: Modality | None) -> Response:
     services = services_of(request)
-    cards = services.providers.cards(await services.catalog.view(), modality)
+    cards = await services.providers.cards(await services.catalog.view(), modality)
     return _json({"data": [card_json(card) for card in cards], "next_cursor": None})
 
 

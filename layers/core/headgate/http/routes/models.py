@@ -21,6 +21,7 @@ from headgate.http.model_query import read_query
 from headgate.http.model_views import find_model, lent_of, view_for
 from headgate.http.rendered import (
     CACHE_CONTROL,
+    NOT_YET_FETCHED,
     VARY,
     RenderCache,
     Rendered,
@@ -46,7 +47,7 @@ async def list_openai_models(request: Request) -> Response:
     """Every model, as OpenAI's clients and OpenRouter's read them, or page by page as Anthropic's do."""
     view = await view_for(request)
     if VERSION_HEADER in request.headers:
-        return _respond(request, _anthropic_page(request, view), vary=V1_VARY)
+        return _respond(request, _anthropic_page(request, view), view, vary=V1_VARY)
     key = ("v1", view.versions, view.mark, view.hour)
     entry = _cache(request).get(key)
     if entry is None:
@@ -55,7 +56,7 @@ async def list_openai_models(request: Request) -> Response:
         body = {"object": "list", "data": [openai_model_json(model) for model in models]}
         entry = rendered(orjson.dumps(body), weak_etag("v1", view.versions, view.mark, str(view.hour)))
         _cache(request).put(key, entry)
-    return _respond(request, entry, vary=V1_VARY)
+    return _respond(request, entry, view, vary=V1_VARY)
 
 
 def _anthropic_page(request: Request, view: CatalogView) -> Rendered:
@@ -109,8 +110,8 @@ async def list_models(request: Request) -> Response:
     cache_key = (query_string, camel, caller.allowed_models)
     seen = await catalog.view(caller, lent) if catalog.in_memory else None
     entry = _cache(request).get(("v2", seen.serial, *cache_key)) if seen is not None else None
-    if entry is not None:
-        return _respond(request, entry)
+    if seen is not None and entry is not None:
+        return _respond(request, entry, seen)
     query, force = read_query(query_string, camel=camel)
     if force and not caller.is_admin:
         raise AccessDenied("Only administrators may force a refresh.")
@@ -130,7 +131,7 @@ async def list_models(request: Request) -> Response:
     if entry is None or seen is None:
         body["metadata"]["cache_hit"] = seen is not None and not force
         entry = Rendered(_list_etag(page, query), orjson.dumps(body))
-    return _respond(request, entry)
+    return _respond(request, entry, view)
 
 
 def _with_slugs(services: Services, query: ModelQuery) -> ModelQuery:
@@ -186,7 +187,7 @@ async def get_model(request: Request, model_id: str) -> Response:
         *("v2-model", model.id, view.versions, view.mark, _statuses(view), latencies),
         *(str(admin), str(view.hour)),
     )
-    return _respond(request, Rendered(etag, orjson.dumps(body)))
+    return _respond(request, Rendered(etag, orjson.dumps(body)), view)
 
 
 def cheaper_alternatives(model: ModelInfo, view: CatalogView, now: datetime) -> list[ModelInfo]:
@@ -261,9 +262,10 @@ def _list_etag(page: ModelList, query: ModelQuery) -> str:
 
 
 def _is_stale(view: CatalogView, query: ModelQuery) -> bool:
-    """Of the providers that the query covers; all of it is where others are left out, or can't be read."""
+    """Of the providers that the query covers; all of it is where others are left out, can't be read, or
+    nothing was fetched yet."""
     covered = view.heads.keys() & query.providers if query.providers else view.heads.keys()
-    return view.unread or view.only is not None or bool(view.stale & covered)
+    return not view.heads or view.unread or view.only is not None or bool(view.stale & covered)
 
 
 def _statuses(view: CatalogView) -> str:
@@ -283,12 +285,13 @@ def _cache(request: Request) -> RenderCache:
     return cache
 
 
-def _respond(request: Request, entry: Rendered, *, vary: str = VARY) -> Response:
+def _respond(request: Request, entry: Rendered, view: CatalogView, *, vary: str = VARY) -> Response:
     headers = request.headers
     return entry.response(
         if_none_match=headers.get("if-none-match"),
         gzip_ok=accepts_gzip(headers.get("accept-encoding", "")),
         vary=vary,
+        cache_control=CACHE_CONTROL if view.heads else NOT_YET_FETCHED,
     )
 
 
