@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dev.template import Stack
+from headgate.aws.codec import KEYS
 from headgate.domain.generation import GenerationStatus
 
 SCHEDULES = {
@@ -54,10 +55,11 @@ def test_only_the_functions_with_a_schedule_have_one(stack: Stack) -> None:
 
 def test_the_stream_brings_every_outcome_and_nothing_unfinished(stack: Stack) -> None:
     (stream,) = stack.function("usage").streams
-    (pattern,) = map(json.loads, stream.filters)
+    pattern, keys = map(json.loads, stream.filters)
     wanted = set(pattern["dynamodb"]["NewImage"]["status"]["S"])
     assert wanted == set(GenerationStatus) - {GenerationStatus.QUEUED, GenerationStatus.RUNNING}
     assert pattern["eventName"] == ["INSERT", "MODIFY"]  # expiry is a REMOVE
+    assert keys == {"eventName": ["INSERT"], "dynamodb": {"Keys": {"sk": {"S": [KEYS]}}}}
 
 
 def test_a_record_that_can_not_be_counted_is_set_aside(transformed: dict[str, Any]) -> None:

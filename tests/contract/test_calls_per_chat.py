@@ -16,6 +16,7 @@ from functions.connections.app import function as connections
 from functions.generations.app import function as generations
 from headgate.aws.accounts import DynamoAccountStore
 from headgate.aws.catalog import DynamoCatalogStore
+from headgate.aws.generations import DynamoGenerationStore
 from headgate.aws.ledger import DynamoLedger
 from headgate.clock import SystemClock
 from headgate.domain.admission import LARGEST_WITHIN
@@ -23,6 +24,7 @@ from headgate.domain.audit import AuditEvent
 from headgate.domain.callers import KeyLimits, Scope
 from headgate.domain.credits import EntryKind, LedgerEntry
 from headgate.services.manage_keys import KeyManager
+from headgate.services.record_usage import decrypts, key_uses
 from headgate.testing.memory import MemoryLog
 from tests.contract.conftest import Aws
 from tests.integration.local_gateway import Upstream
@@ -163,6 +165,24 @@ async def test_a_chat_is_two_calls_to_dynamodb_and_none_to_anything_else(
         assert answer.headers["x-headgate-attempts"] == "1"
     assert deployed.calls == list(decided.calls)
     assert deployed.upstream.keys == ({f"Bearer {OWN_KEY}"} if decided.connected else set())
+
+
+async def test_a_key_that_has_to_be_opened_is_told_in_the_same_two_calls(deployed: Deployed) -> None:
+    await deployed.open(credits="off", limits=KeyLimits())
+    await deployed.connect()
+    told = []
+    for _ in range(2):
+        deployed.calls.clear()
+        answer = await deployed.post("/v1/chat/completions", CHAT | {"model": "custom/gpt-loop"})
+        writes = [call for call in deployed.calls if call in (PUT, TRANSACTION, "kms.decrypt")]
+        store = DynamoGenerationStore(deployed.aws.clients, deployed.tables["GENERATIONS"], SystemClock())
+        record = await store.get(answer.headers["x-headgate-generation-id"])
+        assert record is not None
+        told.append((writes, [event.action for event in [*decrypts(record), *key_uses(record)]]))
+    assert told == [
+        ([PUT, "kms.decrypt", PUT], ["connection.decrypt", "connection.use"]),
+        ([PUT, PUT], ["connection.use"]),
+    ]
 
 
 async def test_only_a_long_answer_that_is_kept_is_one_call_more(deployed: Deployed) -> None:

@@ -1,5 +1,6 @@
 """What only the real adapters have: calls to AWS counted, pieces lost, items that fit, streams."""
 
+import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from dev.stream import event_record
 from headgate.aws.accounts import DynamoAccountStore
 from headgate.aws.catalog import DynamoCatalogStore
-from headgate.aws.codec import record_items
+from headgate.aws.codec import KEYS, record_items, record_of
 from headgate.aws.dynamodb import to_wire
 from headgate.aws.generations import DynamoGenerationStore
 from headgate.aws.ledger import DynamoLedger
@@ -23,7 +24,7 @@ from headgate.domain.audit import AuditEvent
 from headgate.domain.catalog import Pricing, Snapshot, SnapshotHead
 from headgate.domain.credits import EntryKind, Hold, LedgerEntry, Settlement
 from headgate.domain.errors import GatewayFault
-from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
+from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, KeyOpening, Usage
 from headgate.domain.ids import new_id
 from headgate.testing.memory import ManualClock
 from tests.contract.conftest import Aws
@@ -422,6 +423,39 @@ async def test_the_stream_tells_each_outcome_once(
     admin.put_item(TableName=table, Item=to_wire(record_items(replace(done, metadata={"rated": 5}))[0]))
     admin.delete_item(TableName=table, Key={"pk": {"S": done.id}, "sk": {"S": "REC"}})
     assert records_of(await changes(aws, table, admin)) == [done]
+
+
+async def test_the_stream_tells_keys_beside_the_record_once_and_nothing_else_of_it(
+    aws: Aws, generations: DynamoGenerationStore, table: str, admin: Any
+) -> None:
+    used = replace(chat(), opened=(KeyOpening(connection_id="con_1", provider="openai", at=NOON),))
+    await generations.finish(replace(chat(), status=GenerationStatus.EXPIRED))
+    aws.calls.clear()
+    for _ in range(2):
+        await generations.tell_keys(replace(used, output={"text": "an answer"}, metadata={"scene_id": "s"}))
+    assert aws.operations() == ["put_item"] * 2
+    ended, told = records_of(await changes(aws, table, admin))
+    assert (ended.status, ended.keys_only) == (GenerationStatus.EXPIRED, False)
+    assert (told.keys_only, told.attempts, told.opened) == (True, used.attempts, used.opened)
+    assert (told.id, told.owner, told.key_id, told.request_id, told.completed_at) == (
+        (used.id, used.owner, used.key_id, used.request_id, used.completed_at)
+    )
+    assert (told.output, told.metadata, told.usage, told.cost_charged_nanousd) == (None, {}, None, None)
+    item = admin.get_item(TableName=table, Key={"pk": {"S": used.id}, "sk": {"S": KEYS}})["Item"]
+    assert item.keys() == {"pk", "sk", "body", "expires_at"}  # in no index
+    assert float(item["expires_at"]["N"]) > (NOON + timedelta(days=1)).timestamp()
+
+
+def test_a_record_of_before_keys_were_told_is_read_as_one_that_opened_none() -> None:
+    """As version 1 wrote it: what is not in the table has its default."""
+    item = record_items(chat())[0]
+    body = json.loads(str(item["body"]))
+    assert not {"opened", "keys_only"} & body.keys()
+    for attempt in body["attempts"]:
+        attempt.pop("key", None)
+    old = {name: value for name, value in item.items() if value is not None} | {"body": json.dumps(body)}
+    assert record_of(old) == chat()
+    assert record_of(old).opened == ()
 
 
 async def test_a_record_with_pieces_comes_through_the_stream_without_them(

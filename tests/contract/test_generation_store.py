@@ -11,7 +11,7 @@ import pytest
 
 from headgate.domain.admission import Admission, Claim, Closing, Correction, Counter
 from headgate.domain.errors import Conflict, InvalidRequest, LimitReached
-from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
+from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, KeyOpening, Usage
 from headgate.ports import AlreadyClaimed, GenerationStore
 from headgate.testing.memory import ManualClock
 from tests.contract.values import NOON, generation
@@ -62,6 +62,10 @@ async def test_what_is_begun_and_finished_is_read_back_as_it_was(generations: Ge
             ),
             Attempt(provider="openai", model="gpt", outcome="succeeded"),
         ),
+        opened=(
+            KeyOpening(connection_id="con_2", provider="gemini", at=NOON, outcome="refused"),
+            KeyOpening(connection_id="con_1", provider="openai", at=NOON + timedelta(seconds=1)),
+        ),
         error={"code": "x", "detail": None},
         expires_at=NOON + timedelta(days=30),
     )
@@ -95,6 +99,20 @@ async def test_an_outcome_is_written_once_the_same_again_is_fine(generations: Ge
     with pytest.raises(Conflict):
         await generations.finish(finished(record, output={"text": "two"}))
     assert await generations.get(record.id) == one
+
+
+async def test_what_is_told_of_keys_is_no_generation_and_changes_none(generations: GenerationStore) -> None:
+    opened = (KeyOpening(connection_id="con_1", provider="openai", at=NOON),)
+    await generations.tell_keys(finished(generation(1), opened=opened))
+    assert await generations.get(generation(1).id) is None
+    await generations.begin(generation(2))
+    expired = finished(generation(2), status=GenerationStatus.EXPIRED)
+    await generations.finish(expired)
+    for _ in range(2):
+        await generations.tell_keys(finished(generation(2), opened=opened))
+    assert await generations.get(expired.id) == expired
+    assert await walk(generations) == [[expired.id]]
+    assert await generations.list_overdue(before=NOON + timedelta(days=900), limit=10) == []
 
 
 @pytest.mark.parametrize("kilobytes", [1, 5, 260, 700])

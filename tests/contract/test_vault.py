@@ -10,6 +10,7 @@ from boto3.session import Session
 from headgate.aws.kms import KmsVault
 from headgate.domain.connections import Connection, key_context
 from headgate.domain.errors import GatewayFault, ProviderRefused
+from headgate.domain.generation import KeyOpening
 from headgate.domain.secret import Secret
 from headgate.ports import KeyVault, Unsealable
 from headgate.services.connection_keys import ConnectionKeys
@@ -115,8 +116,10 @@ async def test_a_moved_row_gets_no_key_even_where_it_was_just_opened(
     """The plaintext that is kept for the proper row is no way around the vault."""
     keys = ConnectionKeys(vault, clock, from_environ("generations", {}))
     row = replace(ROW, sealed=await vault.seal(KEY, CONTEXT))
-    assert (await keys.config(row)).api_key == KEY
+    opened: list[KeyOpening] = []
+    assert (await keys.config(row, opened.append)).api_key == KEY
     with pytest.raises(ProviderRefused) as caught:
-        await keys.config(replace(row, **MOVES[move]))
+        await keys.config(replace(row, **MOVES[move]), opened.append)
+    assert [each.outcome for each in opened] == ["ok", "refused"]
     assert caught.value.code == "provider_auth"
     assert KEY.reveal() not in str(caught.value)

@@ -6,8 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
+from headgate.domain.audit import AuditEvent
 from headgate.domain.callers import Scope
 from headgate.domain.errors import GatewayFault, ProviderFailed
+from headgate.ports import WireRequest
 from headgate.testing.memory import Answer
 from tests.support.gate import Gate, open_gate
 from tests.unit.http.test_connection_routes import KEY, Desk
@@ -177,14 +179,73 @@ async def test_a_row_that_was_moved_is_not_opened() -> None:
     assert desk.gate.transport.requests == []
 
 
-async def test_every_try_is_in_the_audit_log_before_the_key_is_opened() -> None:
+async def told(desk: Desk) -> list[AuditEvent]:
+    """What the log says of tries and decryptions."""
+    events = await desk.gate.accounts.read_audit(after=None, limit=100)
+    return [event for event in events if event.action in ("connection.test", "connection.decrypt")]
+
+
+async def test_every_try_is_in_the_audit_log_with_the_decryption_it_took_before_the_key_is_used() -> None:
+    desk, made = await open_checks()
+    then: set[str] = set()
+
+    def answer(_request: WireRequest) -> Answer:
+        then.update(event.action for event in desk.gate.accounts._events.values())
+        return LIST
+
+    desk.gate.transport.on("/models", answer)
+    assert (await check(desk, made))["ok"]
+    assert {"connection.decrypt", "connection.test"} <= then
+    decrypt, test = sorted(await told(desk), key=lambda event: event.action)
+    assert dict(decrypt.details) == {"provider": "custom", "outcome": "ok"}
+    for event in (decrypt, test):
+        assert (event.target, event.user_id) == (made, "ada")
+        assert event.actor.startswith("key_")
+    assert (decrypt.actor, decrypt.request_id) == (test.actor, test.request_id)
+    assert decrypt.request_id
+    assert KEY not in repr(await told(desk))
+
+
+async def test_a_key_still_in_memory_is_not_told_as_decrypted_again() -> None:
+    desk, made = await open_checks()
+    desk.gate.transport.on("/models", LIST)
+    for _ in range(3):
+        await check(desk, made)
+    actions = sorted(event.action for event in await told(desk))
+    assert actions == ["connection.decrypt"] + ["connection.test"] * 3
+
+
+async def test_a_key_that_can_t_be_opened_is_told_as_such() -> None:
     desk, made = await open_checks()
     desk.gate.vault.fault = GatewayFault.unavailable("The vault")
     assert (await check(desk, made))["code"] == "gateway_unavailable"
-    events = await desk.gate.accounts.read_audit(after=None, limit=100)
-    assert [(event.target, event.user_id) for event in events if event.action == "connection.test"] == [
-        (made, "ada")
-    ]
+    desk.gate.vault.fault = None
+    store = desk.gate.connections
+    store._rows["ada"][made] = replace(store._rows["ada"][made], base_url="https://elsewhere.example/v1")
+    assert (await check(desk, made))["code"] == "provider_auth"
+    outcomes = [e.details["outcome"] for e in await told(desk) if e.action == "connection.decrypt"]
+    assert sorted(outcomes) == ["refused", "unknown"]
+    assert [event.action for event in await told(desk)].count("connection.test") == 2
+    assert desk.gate.transport.requests == []
+
+
+async def test_a_try_that_can_t_be_told_is_none_and_its_decryption_is_in_the_process_s_log() -> None:
+    desk, made = await open_checks()
+    assert (await desk.ask("POST", "/con_none/test")).status_code == 404  # whose key it is is known now
+    desk.gate.accounts.fault = GatewayFault.unavailable("The store")
+    answer = await desk.ask("POST", f"/{made}/test")
+    assert (answer.status_code, answer.json()["code"]) == (503, "gateway_unavailable")
+    assert desk.gate.transport.requests == []
+    (entry,) = desk.gate.log.named("decrypt.untold")
+    assert (entry.fields["connection_id"], entry.fields["outcome"]) == (made, "ok")
+    assert KEY not in repr(desk.gate.log.entries)
+
+
+async def test_a_server_without_a_key_has_nothing_decrypted() -> None:
+    desk, made = await open_checks(api_key=None)
+    desk.gate.transport.on("/models", LIST)
+    await check(desk, made)
+    assert [event.action for event in await told(desk)] == ["connection.test"]
 
 
 async def test_an_unknown_option_is_refused() -> None:

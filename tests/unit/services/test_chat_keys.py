@@ -372,9 +372,11 @@ async def test_nothing_is_signed_as_the_functions_role_for_a_connection_without_
     stage = await shop()
     stage.one.registry.register(fake_provider("roly", auth="aws", key_required=False))
     row = await connect(stage, "roly", key=None)
+    opened: list[object] = []
     with pytest.raises(ProviderRefused, match="needs a key of your own"):
-        await stage.one.binder.bind("roly", Credential(paid_by="connection", connection=row))
-    bound = await stage.one.binder.bind("alpha", PLATFORM)
+        await stage.one.binder.bind("roly", Credential(paid_by="connection", connection=row), opened.append)
+    bound = await stage.one.binder.bind("alpha", PLATFORM, opened.append)
+    assert opened == []
     assert bound.config.api_key == Secret(KEY)
 
 

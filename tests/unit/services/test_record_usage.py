@@ -9,10 +9,18 @@ import pytest
 
 from headgate.domain.audit import AuditEvent
 from headgate.domain.errors import GatewayFault
-from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus
+from headgate.domain.generation import (
+    COUNTING,
+    Attempt,
+    GenerationRecord,
+    GenerationStatus,
+    KeyOpening,
+    keys_of,
+)
+from headgate.domain.ids import time_of
 from headgate.domain.usage import Dimension
 from headgate.services.record_traffic import TrafficRecorder
-from headgate.services.record_usage import UsageRecorder, key_uses
+from headgate.services.record_usage import UsageRecorder, decrypts, key_uses
 from headgate.testing.clock import START
 from tests.support.bench import Bench
 
@@ -41,6 +49,10 @@ def record(number: int = 1, *attempts: Attempt, **fields: Any) -> GenerationReco
             **fields,
         }
     )
+
+
+def opening(connection_id: str = "con_1", **fields: Any) -> KeyOpening:
+    return KeyOpening(**{"connection_id": connection_id, "provider": "alpha", "at": START, **fields})
 
 
 def recorder(bench: Bench) -> UsageRecorder:
@@ -111,6 +123,75 @@ def test_one_that_called_nobody_used_no_key() -> None:
     assert key_uses(replace(record(), attempts=())) == []
 
 
+async def test_a_decryption_tells_who_what_when_and_in_which_request() -> None:
+    bench = Bench()
+    asked_at = START + timedelta(milliseconds=3)
+    opened = (opening(at=asked_at),)
+    done = await recorder(bench).record([record(7, attempt(key="con_1"), opened=opened)])
+    assert (done.key_uses, done.decrypts) == (1, 1)
+    event, use = sorted(await audit(bench), key=lambda each: each.action)
+    assert use.action == "connection.use"
+    assert event == AuditEvent(
+        id=event.id,
+        at=asked_at,
+        actor="key_1",
+        action="connection.decrypt",
+        target="con_1",
+        user_id="ann",
+        request_id="req_7",
+        details={"generation_id": "gen_7", "provider": "alpha", "outcome": "ok"},
+    )
+    assert time_of(event.id) == record(7).completed_at  # or who follows the log would miss it
+
+
+def test_each_time_that_the_vault_was_asked_is_an_event_of_its_own() -> None:
+    opened = (
+        opening(outcome="refused"),
+        opening(outcome="unknown"),
+        opening("con_2", provider="beta", outcome="ok"),
+        opening(outcome="refused"),
+    )
+    events = decrypts(record(1, opened=opened))
+    assert [(each.target, each.details["provider"], each.details["outcome"]) for each in events] == [
+        ("con_1", "alpha", "refused"),
+        ("con_1", "alpha", "unknown"),
+        ("con_2", "beta", "ok"),
+        ("con_1", "alpha", "refused"),
+    ]
+    assert len({each.id for each in events}) == 4
+
+
+def test_one_that_found_its_keys_in_memory_tells_of_no_decryption() -> None:
+    assert decrypts(record(1, attempt(key="con_1"))) == []
+
+
+async def test_keys_of_a_counting_are_told_and_counted_nowhere() -> None:
+    bench = Bench()
+    counting = keys_of(record(1, attempt(key="con_1"), type=COUNTING, opened=(opening(),)))
+    done = await recorder(bench).record([counting])
+    assert (done.counted, done.attempts, done.key_uses, done.decrypts) == (0, 0, 1, 1)
+    assert (await requests(bench), await calls(bench)) == ({}, 0)
+    told = {each.action: dict(each.details) for each in await audit(bench)}
+    assert told == {
+        "connection.use": {
+            "operation": "count_tokens",
+            "provider": "alpha",
+            "calls": "1",
+            "outcome": "succeeded",
+        },
+        "connection.decrypt": {"operation": "count_tokens", "provider": "alpha", "outcome": "ok"},
+    }
+
+
+async def test_keys_told_beside_a_record_and_in_it_are_told_once() -> None:
+    bench = Bench()
+    ended = record(1, attempt(key="con_1"), opened=(opening(),))
+    await recorder(bench).record([keys_of(ended), ended])
+    await recorder(bench).record([keys_of(ended)])
+    assert len(await audit(bench)) == 2
+    assert await requests(bench) == {"alpha/m": 1}
+
+
 def test_events_sort_by_when_the_generation_ended() -> None:
     numbers = random.Random(1).sample(range(400), 50)
     events = [event for number in numbers for event in key_uses(record(number))]
@@ -122,7 +203,10 @@ def test_events_sort_by_when_the_generation_ended() -> None:
 
 async def test_what_comes_again_in_any_order_changes_nothing() -> None:
     bench = Bench()
-    batch = [record(number, attempt(), attempt("beta", key="con_1")) for number in range(20)]
+    batch = [
+        record(number, attempt(), attempt("beta", key="con_1"), opened=(opening(), opening()))
+        for number in range(20)
+    ]
     await recorder(bench).record(batch)
     before = await requests(bench), await calls(bench), await audit(bench)
     chosen = random.Random(5)
@@ -130,6 +214,7 @@ async def test_what_comes_again_in_any_order_changes_nothing() -> None:
         again = await recorder(bench).record(chosen.sample(batch, 12))
         assert (again.counted, again.attempts) == (0, 0)
     assert (await requests(bench), await calls(bench), await audit(bench)) == before
+    assert len(before[2]) == 4 * 20
 
 
 @pytest.mark.parametrize("store", ["usage", "catalog_store", "accounts"])

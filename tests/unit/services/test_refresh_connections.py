@@ -8,7 +8,7 @@ import pytest
 
 from functions.refresh import app as refresh
 from headgate.container import Container
-from headgate.domain.audit import audit_event
+from headgate.domain.audit import AuditEvent, audit_event
 from headgate.domain.connections import Connection, key_context
 from headgate.domain.errors import GatewayFault, ProviderFailed
 from headgate.domain.secret import Secret
@@ -217,10 +217,57 @@ async def test_a_store_that_is_away_fails_each_and_leaves_no_lease(lists: Lists)
     assert await lists.refresh(("ada", "con_1")) == {"con_1": "updated"}
 
 
-async def test_every_look_is_in_the_audit_log(lists: Lists) -> None:
+async def told(lists: Lists) -> list[AuditEvent]:
+    events = await lists.accounts.read_audit(after=None, limit=100)
+    wanted = [event for event in events if event.action in ("connection.list", "connection.decrypt")]
+    return sorted(wanted, key=lambda event: event.action)
+
+
+async def test_every_look_is_in_the_audit_log_with_the_decryption_it_took() -> None:
+    lists = Lists()
+    then: set[str] = set()
+
+    def answer(_request: WireRequest) -> Answer:
+        then.update(event.action for event in lists.accounts._events.values())
+        return Answer(body=b"{}")
+
+    lists.transport.on("/key", answer).on("/models", listing(model("alpha/m")))
     await lists.connect("con_1")
     await lists.refresh(("ada", "con_1"))
-    events = await lists.accounts.read_audit(after=None, limit=100)
-    assert [
-        (event.actor, event.target, event.user_id) for event in events if event.action == "connection.list"
-    ] == [("refresh", "con_1", "ada")]
+    assert {"connection.list", "connection.decrypt"} <= then  # told before the key was used
+    decrypt, look = await told(lists)
+    for event in (decrypt, look):
+        assert (event.actor, event.target, event.user_id) == ("refresh", "con_1", "ada")
+    assert dict(decrypt.details) == {"provider": "alpha", "outcome": "ok"}
+    assert decrypt.at == lists.clock.now()
+
+
+async def test_a_key_still_in_memory_is_not_told_as_decrypted_again(lists: Lists) -> None:
+    await lists.connect("con_1")
+    await lists.refresh(("ada", "con_1"))
+    lists.clock.advance(61)
+    await lists.refresh(("ada", "con_1"))
+    assert [event.action for event in await told(lists)] == ["connection.decrypt"] + ["connection.list"] * 2
+
+
+async def test_a_key_that_the_vault_refuses_is_told_and_noted(lists: Lists) -> None:
+    row = await lists.connect("con_1")
+    moved = replace(row, base_url="https://elsewhere.example", revision=2)
+    await lists.connections.replace(moved, audit_event(at=START, actor="x", action="x", target="x"))
+    assert await lists.refresh(("ada", "con_1")) == {"con_1": "failed"}
+    assert [event.details.get("outcome") for event in await told(lists)] == ["refused", None]
+    assert lists.transport.requests == []
+    assert await lists.attention("con_1")
+
+
+async def test_a_look_that_can_t_be_told_is_not_made_and_leaves_the_list_as_it_is(lists: Lists) -> None:
+    await lists.connect("con_1")
+    lists.accounts.fault = GatewayFault.unavailable("The store")
+    assert await lists.refresh(("ada", "con_1")) == {"con_1": "failed"}
+    lists.accounts.fault = None
+    assert lists.transport.requests == []
+    assert await lists.kept("con_1") is None
+    (entry,) = lists.log.named("decrypt.untold")
+    assert (entry.fields["connection_id"], entry.fields["outcome"], entry.fields["actor"]) == (
+        ("con_1", "ok", "refresh")
+    )

@@ -146,7 +146,8 @@ async def test_each_finished_generation_is_handed_on() -> None:
     store = MemoryGenerationStore(on_finish=on_finish)
     await store.begin(generation(1))
     await store.finish(generation(1))
-    assert seen == ["gen_1"]
+    await store.tell_keys(generation(2))
+    assert seen == ["gen_1", "gen_2"]
 
 
 async def test_counters_of_windows_that_ended_are_forgotten() -> None:

@@ -8,6 +8,7 @@ import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ import orjson
 from headgate.aws.dynamodb import Item, Value
 from headgate.codec import codec_of, dump_models, load_models
 from headgate.domain.catalog import ModelInfo, SnapshotHead
-from headgate.domain.generation import UNFINISHED, GenerationRecord
+from headgate.domain.generation import UNFINISHED, GenerationRecord, keys_of
 from headgate.paging import position_of
 
 PIECE_BYTES = 300_000
@@ -131,6 +132,12 @@ def record_items(record: GenerationRecord) -> tuple[dict[str, Value | None], lis
 RECORD = "REC"
 """The sort key of a generation's record."""
 
+KEYS = "KEYS"
+"""The sort key of what is told of keys where no record tells it."""
+
+_KEYS_KEPT = timedelta(days=2)
+"""Twice as long as the stream that it is written for."""
+
 DUE_PARTITIONS = tuple(f"DUE#{number}" for number in range(10))
 """Unfinished generations, spread so that no partition takes every write."""
 
@@ -141,6 +148,13 @@ def _due(record: GenerationRecord) -> dict[str, Value | None]:
         return {}
     partition = DUE_PARTITIONS[zlib.crc32(record.id.encode()) % len(DUE_PARTITIONS)]
     return {"due_pk": partition, "due_at": record.due_at.timestamp()}
+
+
+def keys_item(record: GenerationRecord) -> dict[str, Value | None]:
+    """What the stream is told of this record's keys. It has no place in any index."""
+    told = keys_of(record)
+    ends = (told.completed_at or told.created_at) + _KEYS_KEPT
+    return {"pk": told.id, "sk": KEYS, "expires_at": int(ends.timestamp()), "body": body_of(told)}
 
 
 def bulk_prefix(bulk_set: str) -> str:

@@ -15,6 +15,7 @@ from headgate.aws.codec import (
     RECORD,
     bulk_prefix,
     bytes_of,
+    keys_item,
     number_of,
     record_items,
     record_of,
@@ -100,6 +101,9 @@ class DynamoGenerationStore:
             await self._write(item, writing, when=when)
         except Refused as refused:
             raise refused.errors[0] from refused
+
+    async def tell_keys(self, record: GenerationRecord) -> None:
+        await self._table.put(keys_item(record))
 
     async def find_claim(self, name: str) -> tuple[Claim, str] | None:
         return await claim_in(self._table, name, now=self._clock.now())

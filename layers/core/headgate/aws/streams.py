@@ -4,7 +4,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from headgate.aws.codec import RECORD, record_of
+from headgate.aws.codec import KEYS, RECORD, from_body, record_of
 from headgate.aws.dynamodb import Item, from_wire
 from headgate.domain.generation import GenerationRecord, GenerationStatus
 
@@ -12,7 +12,8 @@ _UNFINISHED = frozenset({GenerationStatus.QUEUED.value, GenerationStatus.RUNNING
 
 
 def records_of(event: Mapping[str, Any]) -> list[GenerationRecord]:
-    """The generations that this batch of changes brought to their outcome, in order.
+    """The generations that this batch of changes brought to their outcome, in order, and what was told of
+    keys beside (`keys_only`).
 
     Takes the event of a stream with new and old images: a finished record that is only written again is left
     out, as are counters, pieces and removals. `output` and `metadata` over 250 KB compressed are not in a
@@ -22,11 +23,14 @@ def records_of(event: Mapping[str, Any]) -> list[GenerationRecord]:
         change["dynamodb"] for change in event.get("Records", ()) if change.get("eventName") != "REMOVE"
     ]
     images = [(_item(change.get("NewImage")), _item(change.get("OldImage"))) for change in changes]
-    return [
-        record_of(new)
-        for new, old in images
-        if new.get("sk") == RECORD and _is_finished(new) and not _is_finished(old)
-    ]
+    return [record for new, old in images if (record := _told(new, old)) is not None]
+
+
+def _told(new: Item, old: Item) -> GenerationRecord | None:
+    if new.get("sk") == KEYS:
+        return None if old else from_body(GenerationRecord, new)
+    ended = new.get("sk") == RECORD and _is_finished(new) and not _is_finished(old)
+    return record_of(new) if ended else None
 
 
 def _is_finished(item: Item) -> bool:

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from headgate.domain.generation import KeyOpening
 from headgate.domain.ids import new_id, time_of
+
+CONNECTION_DECRYPTED = "connection.decrypt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """One act, never altered. Its id sorts by time.
+    """One act, never altered. Its id sorts by time: that of the act, or for what is told only at the end of
+    a generation, that of the end. `docs/audit.md` lists all actions.
 
     actor: `key_…` of an API key, `oidc:<sub>`, or the function that acted by itself (`sweep`). user_id: whom
     that key belongs to. action: `key.mint`, `connection.use`, `provider_key.use`… target: the thing's id.
@@ -54,4 +58,17 @@ def audit_event(
         user_id=user_id,
         request_id=request_id,
         details=details or {},
+    )
+
+
+def decrypt_event(opening: KeyOpening, act: AuditEvent) -> AuditEvent:
+    """That a connection's key was decrypted, or was asked for in vain, for this act and by whoever did it."""
+    return audit_event(
+        at=opening.at,
+        actor=act.actor,
+        action=CONNECTION_DECRYPTED,
+        target=opening.connection_id,
+        user_id=act.user_id,
+        request_id=act.request_id,
+        details={"provider": opening.provider, "outcome": opening.outcome},
     )

@@ -12,6 +12,10 @@ from headgate.domain.catalog import Pricing
 from headgate.domain.money import nanousd
 
 PaidBy = Literal["platform", "connection", "lent"]
+Opened = Literal["ok", "refused", "unknown"]
+
+COUNTING = "count_tokens"
+"""The type of what is told of a request that only counts tokens: it makes nothing and leaves no record."""
 
 MOST_TOKENS = 10**12
 MOST_USD = 10**6
@@ -72,6 +76,20 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOpening:
+    """One time that the vault was asked to open a connection's key. at: when it was asked.
+
+    outcome: `ok`; `refused`, as the key was sealed for something else; `unknown`, where no answer came, so
+    that nothing was got here, and whether the vault opened it is for its own log to say.
+    """
+
+    connection_id: str
+    provider: str
+    at: datetime
+    outcome: Opened = "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRecord:
     """What is kept of a generation. Costs are nano-dollars; None is unknown.
 
@@ -79,7 +97,9 @@ class GenerationRecord:
     output: only of /v2 generations; chat answers are not kept.
     paid_by: whose key the provider is paid with. held_nanousd: what was set aside for it, None where credits
     are off or nobody is charged. raised: the counters of tokens and spending that it raised, to be put right
-    at its end. due_at: when it must be over; after that the sweep ends it.
+    at its end. due_at: when it must be over; after that the sweep ends it. opened: the keys that had to be
+    decrypted for it, in order; those found in a process's memory are not among them. keys_only: no record of
+    a generation, it only tells of the keys that were used where no record can.
     """
 
     id: str
@@ -101,6 +121,7 @@ class GenerationRecord:
     cost_charged_nanousd: int | None = None
     cost_provider_nanousd: int | None = None
     attempts: tuple[Attempt, ...] = ()
+    opened: tuple[KeyOpening, ...] = ()
     error: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     expires_at: datetime | None = None
@@ -109,6 +130,24 @@ class GenerationRecord:
     held_nanousd: int | None = None
     raised: tuple[Correction, ...] = ()
     due_at: datetime | None = None
+    keys_only: bool = False
+
+
+def keys_of(record: GenerationRecord) -> GenerationRecord:
+    """What is told of the keys that this one used: no answer, no figures."""
+    return GenerationRecord(
+        id=record.id,
+        owner=record.owner,
+        key_id=record.key_id,
+        type=record.type,
+        status=record.status,
+        created_at=record.created_at,
+        completed_at=record.completed_at,
+        request_id=record.request_id,
+        attempts=record.attempts,
+        opened=record.opened,
+        keys_only=True,
+    )
 
 
 def cost_of(usage: Usage, pricing: Pricing | None) -> int | None:

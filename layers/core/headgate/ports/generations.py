@@ -53,6 +53,11 @@ class GenerationStore(Protocol):
         nothing. (Which of two is first decides: the sweep, or a run that took too long.)"""
         ...
 
+    async def tell_keys(self, record: GenerationRecord) -> None:
+        """Hands on which keys were used and opened, where no record says so: tokens were counted, or the
+        record had ended without it. Told once for an id; found under none, and in no list."""
+        ...
+
     async def get(self, generation_id: str) -> GenerationRecord | None: ...
 
     async def list_by_owner(

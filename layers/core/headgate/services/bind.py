@@ -14,7 +14,7 @@ from headgate.domain.secret import Secret
 from headgate.providers.base import ProviderConfig
 from headgate.providers.bound import BoundProvider
 from headgate.providers.registry import ProviderRegistry
-from headgate.services.connection_keys import ConnectionKeys
+from headgate.services.connection_keys import ConnectionKeys, OnOpening
 from headgate.services.platform_keys import PlatformKeys
 
 LENT_HEADER = "X-Provider-Key"
@@ -28,19 +28,21 @@ class Binder:
         self._platform = platform
         self._keys = keys
 
-    async def bind(self, slug: str, credential: Credential) -> BoundProvider:
-        """Raises ProviderRefused (`provider_auth`) where there is no usable key, naming the connection if it
+    async def bind(self, slug: str, credential: Credential, on_opening: OnOpening) -> BoundProvider:
+        """on_opening: as of `ConnectionKeys.config`; what it is given must get to the audit log.
+
+        Raises ProviderRefused (`provider_auth`) where there is no usable key, naming the connection if it
         is a connection's; InvalidRequest for a lent key that can't be one; GatewayFault when the key's store
         can't be reached.
         """
         if credential.connection is not None:
-            return await self._bind_connection(credential.connection)
+            return await self._bind_connection(credential.connection, on_opening)
         if credential.lent is not None:
             return await self._bind_lent(slug, credential.lent)
         return await self._registry.get(slug)
 
-    async def _bind_connection(self, connection: Connection) -> BoundProvider:
-        config = await self._keys.config(connection)
+    async def _bind_connection(self, connection: Connection, on_opening: OnOpening) -> BoundProvider:
+        config = await self._keys.config(connection, on_opening)
         if not connection.base_url:
             place = await self._platform.place(connection.type)
             config = replace(config, base_url=place.base_url)

@@ -11,7 +11,15 @@ import orjson
 from headgate.domain.admission import Claim
 from headgate.domain.callers import Caller
 from headgate.domain.errors import AccessDenied, HeadgateError
-from headgate.domain.generation import MOST_TOKENS, Attempt, GenerationRecord, GenerationStatus, Usage
+from headgate.domain.generation import (
+    COUNTING,
+    MOST_TOKENS,
+    Attempt,
+    GenerationRecord,
+    GenerationStatus,
+    KeyOpening,
+    Usage,
+)
 from headgate.domain.money import nanousd
 from headgate.domain.secret import Secret
 from headgate.providers.base import ChatCall, ChatOutcome, Operation
@@ -23,6 +31,8 @@ from headgate.services.route import Candidate, Wish
 RECORD_DAYS = 30
 GRACE = timedelta(minutes=2)
 """Beyond the time that a generation may take: its outcome is still being written, or clocks differ."""
+
+_TYPES = {"embeddings": "embedding", "count_tokens": COUNTING}
 
 _FILE = 1_500.0
 _BARE = frozenset({"data", "file_data"})
@@ -86,7 +96,7 @@ def running_record(
         id=generation_id,
         owner=caller.user_id,
         key_id=caller.key_id,
-        type="embedding" if ask.operation == "embeddings" else "text",
+        type=_TYPES.get(ask.operation, "text"),
         status=GenerationStatus.RUNNING,
         created_at=now,
         started_at=now,
@@ -110,6 +120,7 @@ def finished_record(
     outcome: ChatOutcome | None,
     charged_nanousd: int | None,
     attempts: Sequence[Attempt],
+    opened: Sequence[KeyOpening],
     error: HeadgateError | None,
     keep_output: bool,
 ) -> GenerationRecord:
@@ -127,6 +138,7 @@ def finished_record(
         cost_charged_nanousd=charged_nanousd,
         cost_provider_nanousd=reported,
         attempts=tuple(attempts),
+        opened=tuple(opened),
         error=None if error is None else error_json(error),
         connection_id=None if asked is None else asked.credential.connection_id,
         paid_by="platform" if asked is None else asked.credential.paid_by,

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from headgate.domain.admission import Closing
 from headgate.domain.callers import Caller
-from headgate.domain.credentials import PLATFORM
 from headgate.domain.errors import GatewayFault, HeadgateError, LimitReached, ProviderFailed
-from headgate.domain.generation import Attempt, GenerationRecord, GenerationStatus, Usage
+from headgate.domain.generation import GenerationRecord, GenerationStatus, Usage
 from headgate.domain.ids import new_id
 from headgate.providers.base import ChatAnswer, ChatCall, ChatOutcome, StreamEvent
 from headgate.providers.bound import BoundProvider
@@ -32,7 +31,7 @@ from headgate.services.chat_records import (
 from headgate.services.chat_source import Source
 from headgate.services.once import AnswerKeeper
 from headgate.services.route import Candidate
-from headgate.services.settle import settle
+from headgate.services.settle import settle, tell_keys
 from headgate.services.turns import Turns, last_word
 
 if TYPE_CHECKING:
@@ -67,14 +66,13 @@ class ChatRun:
         self._settled = False
         self._calling = False
         self._waited_s = 0.0
-        self._asked: Candidate | None = None
         self.id = new_id("gen")
         self._last = b""
         self.keeper: AnswerKeeper | None = None
         self.served: Candidate | None = None
         self.call: ChatCall | None = None
         self.estimated = False
-        self.attempts: list[Attempt] = []
+        self.attempts = self._turns.attempts
 
     @property
     def record(self) -> GenerationRecord:
@@ -170,7 +168,7 @@ class ChatRun:
             call,
             self._price(candidate),
             deadline_s=self._left_s(),
-            on_attempt=self._note_attempt,
+            on_attempt=self._turns.note,
             retry=not self._turns.left,
         )
         self._turns.worked(candidate)
@@ -178,7 +176,7 @@ class ChatRun:
 
     async def _count_tokens(self, bound: BoundProvider, call: ChatCall, candidate: Candidate) -> ChatAnswer:
         """`{"input_tokens": n}`; estimated, and said to be, where the provider can't count."""
-        count = await bound.count_tokens(call, deadline_s=self._left_s(), on_attempt=self._note_attempt)
+        count = await bound.count_tokens(call, deadline_s=self._left_s(), on_attempt=self._turns.note)
         self.estimated = count is None
         if count is None:
             self._turns.left_early(candidate)
@@ -285,7 +283,7 @@ class ChatRun:
             self._call(candidate),
             self._price(candidate),
             deadline_s=self._left_s(),
-            on_attempt=self._note_attempt,
+            on_attempt=self._turns.note,
             retry=not self._turns.left,
         )
         source = Source(stream, candidate)
@@ -293,11 +291,6 @@ class ChatRun:
         return source
 
     # -- shared ---------------------------------------------------------------------------------------------
-
-    def _note_attempt(self, attempt: Attempt) -> None:
-        """With whose key it was made, which providers don't tell apart."""
-        credential = self._asked.credential if self._asked is not None else PLATFORM
-        self.attempts.append(replace(attempt, key=credential.connection_id or credential.paid_by))
 
     async def _first_of[T](self, call: Callable[[BoundProvider, Candidate], Awaitable[T]]) -> T:
         """What the first candidate that succeeds gives; candidates tried are used up."""
@@ -310,9 +303,11 @@ class ChatRun:
     async def _try_each[T](self, call: Callable[[BoundProvider, Candidate], Awaitable[T]]) -> T:
         told: HeadgateError | None = None
         while self._turns.left:
-            candidate = self._asked = self._turns.take()
+            candidate = self._turns.take()
             try:
-                bound = await self._bind(candidate)
+                bound = await self._service.binder.bind(
+                    candidate.provider, candidate.credential, self._turns.opened.append
+                )
                 self._calling = True
                 result = await call(bound, candidate)
             except asyncio.CancelledError:
@@ -338,9 +333,6 @@ class ChatRun:
         self._service.log.error("provider.crashed", provider=candidate.provider, error=type(raised).__name__)
         return GatewayFault("The provider's own code failed.", provider=candidate.provider)
 
-    async def _bind(self, candidate: Candidate) -> BoundProvider:
-        return await self._service.binder.bind(candidate.provider, candidate.credential)
-
     def _call(self, candidate: Candidate) -> ChatCall:
         self.call = call_of(self._ask, candidate)
         return self.call
@@ -358,38 +350,47 @@ class ChatRun:
         outcome: ChatOutcome | None = None,
         error: HeadgateError | None = None,
     ) -> None:
-        """Writes the outcome, once. If the store can't be written the record stays `running`, and says so."""
-        if self._settled or self._record is None:
-            await self._mark_connections()
-            return
+        """Writes the outcome, once. If the store can't be written the record stays `running`, and says so.
+
+        Where tokens were counted there is no record: what is written tells of the keys that were used.
+        """
+        if self._settled:
+            return await self._mark_connections()
         self._settled = True
-        service, begun, now = self._service, self._record, self._service.clock.now()
-        self._record = finished_record(
+        service, now = self._service, self._service.clock.now()
+        begun = self._record or running_record(self.id, self._caller, self._ask, now=now, allowed_s=0)
+        ended = finished_record(
             begun,
             status,
             at=now,
             served=self.served,
-            asked=self._asked,
+            asked=self._turns.asked,
             outcome=outcome,
             charged_nanousd=charged_nanousd(status, self.served, outcome, service.tariff),
             attempts=self.attempts,
+            opened=self._turns.opened,
             error=error,
             keep_output=self._ask.keep_output,
         )
-        closing = closing_of(begun, self._record, now)
-        write = asyncio.create_task(self._close(self._record, closing, error))
+        closing = None if self._record is None else closing_of(begun, ended, now)
+        self._record = ended if closing is not None else None
+        write = asyncio.create_task(self._close(ended, closing, error))
         try:
             await asyncio.shield(write)
         except asyncio.CancelledError:
             await write  # the client may leave at any moment; what was decided is written all the same
             raise
 
-    async def _close(self, record: GenerationRecord, closing: Closing, error: HeadgateError | None) -> None:
-        service = self._service
-        if self.keeper is not None:
-            answer = await self.keeper.keep(record, self._last, error)
-            closing = replace(closing, answer=answer)
-        await settle(service.generations, service.log, record, closing, pauses_s=service.settle_pauses_s)
+    async def _close(
+        self, record: GenerationRecord, closing: Closing | None, error: HeadgateError | None
+    ) -> None:
+        store, log = self._service.generations, self._service.log
+        if closing is None:
+            await tell_keys(store, log, record)
+        else:
+            if self.keeper is not None:
+                closing = replace(closing, answer=await self.keeper.keep(record, self._last, error))
+            await settle(store, log, record, closing, pauses_s=self._service.settle_pauses_s)
         await self._mark_connections()
 
     async def _mark_connections(self) -> None:

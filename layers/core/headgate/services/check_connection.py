@@ -9,11 +9,13 @@ from headgate.domain.catalog import Modality
 from headgate.domain.connections import Connection
 from headgate.domain.credentials import Credential
 from headgate.domain.errors import HeadgateError, NotFound, ProviderRejected
+from headgate.domain.generation import KeyOpening
 from headgate.ports import AuditLog, Clock, ConnectionStore, Log
 from headgate.providers.base import ChatCall
 from headgate.providers.bound import BoundProvider
 from headgate.services.acts import Act
 from headgate.services.bind import Binder, attention_of
+from headgate.services.tell_decrypts import tell_decrypts
 
 _DEADLINE_S = 25.0
 """For everything together: API Gateway waits 29 s."""
@@ -70,11 +72,9 @@ class ConnectionChecker:
                 code="conflict",
                 detail="This connection is deleted; restore it first.",
             )
-        details = {"type": row.type, "host": row.host or "-"}
-        # Before its key is opened, so that no use goes untold.
-        await self._audit.append_audit([act.event("connection.test", row.id, **details)])
+        bound = await self._open(row, act)
         try:
-            result = await self._try(row, started_s, generate=generate)
+            result = await self._try(row, bound, started_s, generate=generate)
         except HeadgateError as error:
             result = CheckResult(ok=False, latency_ms=0, code=error.code, detail=error.detail)
             if (reason := attention_of(error)) is not None:
@@ -84,9 +84,25 @@ class ConnectionChecker:
         self._log.info("connection.checked", connection_id=row.id, type=row.type, code=result.code)
         return replace(result, latency_ms=round((self._clock.monotonic() - started_s) * 1000))
 
-    async def _try(self, row: Connection, started_s: float, *, generate: bool) -> CheckResult:
+    async def _open(self, row: Connection, act: Act) -> BoundProvider | HeadgateError:
+        """The provider with the connection's key, or why it can't be had. Told before the key is used, so
+        that no use goes untold; raises GatewayFault where it can't be told."""
+        told = act.event("connection.test", row.id, type=row.type, host=row.host or "-")
+        opened: list[KeyOpening] = []
+        try:
+            credential = Credential(paid_by="connection", connection=row)
+            return await self._binder.bind(row.type, credential, opened.append)
+        except HeadgateError as error:
+            return error
+        finally:
+            await tell_decrypts(self._audit, self._log, told, opened)
+
+    async def _try(
+        self, row: Connection, bound: BoundProvider | HeadgateError, started_s: float, *, generate: bool
+    ) -> CheckResult:
         """The key, then the list, then a generation where one was asked for. Raises what fails of these."""
-        bound = await self._binder.bind(row.type, Credential(paid_by="connection", connection=row))
+        if isinstance(bound, HeadgateError):
+            raise bound
 
         def left_s() -> float:
             return max(1.0, started_s + _DEADLINE_S - self._clock.monotonic())

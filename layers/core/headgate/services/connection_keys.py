@@ -3,16 +3,21 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
 
 from headgate.domain.connections import Connection, key_context
 from headgate.domain.errors import ProviderRefused
+from headgate.domain.generation import KeyOpening, Opened
 from headgate.domain.secret import Secret
 from headgate.ports import Clock, KeyVault, Unsealable
 from headgate.providers.base import ProviderConfig
 from headgate.settings import Settings
+
+OnOpening = Callable[[KeyOpening], None]
+"""Takes each decryption that is made for a request, also one that is refused: it goes to the audit log."""
 
 _MOST_KEPT = 1_000
 _LONGEST_KEPT_S = 300.0
@@ -39,14 +44,16 @@ class ConnectionKeys:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._unsealing: dict[str, asyncio.Lock] = {}
 
-    async def config(self, connection: Connection) -> ProviderConfig:
-        """What `ProviderRegistry.bind` takes for it.
+    async def config(self, connection: Connection, on_opening: OnOpening) -> ProviderConfig:
+        """What `ProviderRegistry.bind` takes for it. on_opening: called by whoever asks the vault, not by
+        those who find the key in memory, or who wait while another asks.
 
         Raises ProviderRefused (`provider_auth`, naming the connection) when its key can't be unsealed.
         """
         longest_s = self._settings.request_timeout_s
+        sealed = connection.sealed
         return ProviderConfig(
-            api_key=None if connection.sealed is None else await self._key(connection, connection.sealed),
+            api_key=None if sealed is None else await self._key(connection, sealed, on_opening),
             base_url=connection.base_url,
             timeout_s=min(longest_s, connection.timeout_s or longest_s),
             first_byte_timeout_s=self._settings.first_byte_timeout_s,
@@ -60,7 +67,7 @@ class ConnectionKeys:
         """No plaintext is left; the next use unseals anew."""
         self._kept.clear()
 
-    async def _key(self, connection: Connection, sealed: bytes) -> Secret:
+    async def _key(self, connection: Connection, sealed: bytes, on_opening: OnOpening) -> Secret:
         name = _name_of(connection, sealed)
         found = self._find(name)
         if found is not None:
@@ -69,24 +76,38 @@ class ConnectionKeys:
         lock = self._unsealing.setdefault(name, asyncio.Lock())
         try:
             async with lock:
-                return self._find(name) or await self._unseal(name, connection, sealed)
+                found = self._find(name)
+                if found is None:
+                    found = await self._unseal(connection, sealed, on_opening)
+                    self._keep(name, found)
+                return found
         finally:
             self._unsealing.pop(name, None)
 
-    async def _unseal(self, name: str, connection: Connection, sealed: bytes) -> Secret:
+    async def _unseal(self, connection: Connection, sealed: bytes, on_opening: OnOpening) -> Secret:
+        at = self._clock.now()
+        outcome: Opened = "unknown"
         try:
             key = await self._vault.unseal(sealed, key_context(connection))
+            outcome = "ok"
         except Unsealable as bad:
+            outcome = "refused"
             raise ProviderRefused(
                 f"The key of the connection {connection.id} ({connection.name}) can't be opened for this "
                 f"provider and address. Store it again.",
                 provider=connection.type,
                 members={"connection_id": connection.id},
             ) from bad
+        finally:  # also where whoever asked is gone before the answer
+            on_opening(
+                KeyOpening(connection_id=connection.id, provider=connection.type, at=at, outcome=outcome)
+            )
+        return key
+
+    def _keep(self, name: str, key: Secret) -> None:
         self._kept[name] = _Kept(self._clock.monotonic() + self._keep_s, key)
         while len(self._kept) > _MOST_KEPT:
             self._kept.popitem(last=False)
-        return key
 
     def _find(self, name: str) -> Secret | None:
         kept = self._kept.get(name)

@@ -1,11 +1,12 @@
-"""From finished generations to what is told of them: sums of usage, providers' traffic, uses of keys."""
+"""From finished generations to what is told of them: sums of usage, providers' traffic, and in the audit log
+the uses and decryptions of keys."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from headgate.domain.audit import AuditEvent
-from headgate.domain.generation import Attempt, GenerationRecord
+from headgate.domain.audit import CONNECTION_DECRYPTED, AuditEvent, decrypt_event
+from headgate.domain.generation import COUNTING, Attempt, GenerationRecord
 from headgate.domain.ids import id_of
 from headgate.ports import AuditLog, UsageStore
 from headgate.services.record_traffic import TrafficRecorder
@@ -17,12 +18,13 @@ _PLATFORM, _LENT = "platform", "lent"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """counted: generations that were new; attempts: of those, added to the providers' traffic; key_uses:
-    events of all that was delivered, those that were told before included."""
+    """counted: generations that were new; attempts: of those, added to the providers' traffic; key_uses,
+    decrypts: events of all that was delivered, those that were told before included."""
 
     counted: int = 0
     attempts: int = 0
     key_uses: int = 0
+    decrypts: int = 0
 
 
 class UsageRecorder:
@@ -37,15 +39,17 @@ class UsageRecorder:
         """Sums first, each generation exactly once, so that traffic is never counted twice: after a fault in
         between, some calls are missing from it instead, which its rates and percentiles hardly show. Uses of
         keys are told for all that is delivered, under ids that follow from the generation, so none is missed.
+        What only tells of keys (`keys_only`) is no generation, and counts nowhere else.
 
         Raises GatewayFault when something could not be written: the batch must be delivered again.
         """
-        new = await self._usage.count_usage(records)
+        new = await self._usage.count_usage([record for record in records if not record.keys_only])
         attempts = await self._traffic.record(new)
-        events = [event for record in records for event in key_uses(record)]
-        if events:
-            await self._audit.append_audit(events)
-        return Recorded(counted=len(new), attempts=attempts, key_uses=len(events))
+        uses = [event for record in records for event in key_uses(record)]
+        opened = [event for record in records for event in decrypts(record)]
+        if uses or opened:
+            await self._audit.append_audit([*opened, *uses])
+        return Recorded(counted=len(new), attempts=attempts, key_uses=len(uses), decrypts=len(opened))
 
 
 def key_uses(record: GenerationRecord) -> list[AuditEvent]:
@@ -59,12 +63,35 @@ def key_uses(record: GenerationRecord) -> list[AuditEvent]:
             calls.setdefault((PLATFORM_KEY_USED, attempt.provider), []).append(attempt)
         elif attempt.key != _LENT:
             calls.setdefault((CONNECTION_USED, attempt.key), []).append(attempt)
-    return [_event(record, *used, attempts) for used, attempts in calls.items()]
+    return [_use(record, *used, attempts) for used, attempts in calls.items()]
 
 
-def _event(record: GenerationRecord, action: str, target: str, attempts: Sequence[Attempt]) -> AuditEvent:
+def decrypts(record: GenerationRecord) -> list[AuditEvent]:
+    """One event per time that the vault was asked for a key of a connection's; the same whenever it is asked.
+
+    Each says when that was, and is filed under the generation's end, as readers of the log would miss what
+    came to stand minutes before the newest event.
+    """
+    events = []
+    for number, opening in enumerate(record.opened):
+        what = f"{CONNECTION_DECRYPTED} {number}"
+        act = _event(record, what, opening.connection_id, {"provider": opening.provider})
+        made = decrypt_event(opening, act)
+        events.append(replace(made, id=act.id, details={**act.details, **made.details}))
+    return events
+
+
+def _use(record: GenerationRecord, action: str, target: str, attempts: Sequence[Attempt]) -> AuditEvent:
+    last = attempts[-1]
+    details = {"provider": last.provider, "calls": str(len(attempts)), "outcome": last.outcome}
+    return _event(record, action, target, details)
+
+
+def _event(record: GenerationRecord, action: str, target: str, details: Mapping[str, str]) -> AuditEvent:
+    """Its id follows from the generation, action and target."""
     at = record.completed_at or record.created_at
     tail = hashlib.sha256(f"{record.id}\n{action}\n{target}".encode()).digest()[:10]
+    of = {"operation": COUNTING} if record.type == COUNTING else {"generation_id": record.id}
     return AuditEvent(
         id=id_of("evt", at_ms=int(at.timestamp() * 1000), tail=tail),
         at=at,
@@ -73,10 +100,5 @@ def _event(record: GenerationRecord, action: str, target: str, attempts: Sequenc
         target=target,
         user_id=record.owner,
         request_id=record.request_id,
-        details={
-            "generation_id": record.id,
-            "provider": attempts[-1].provider,
-            "calls": str(len(attempts)),
-            "outcome": attempts[-1].outcome,
-        },
+        details={**of, **details},
     )

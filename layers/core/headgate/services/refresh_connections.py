@@ -11,11 +11,13 @@ from headgate.domain.catalog import ModelInfo, merge_models
 from headgate.domain.connections import Connection
 from headgate.domain.credentials import Credential
 from headgate.domain.errors import GatewayFault, HeadgateError, ProviderFailed
+from headgate.domain.generation import KeyOpening
 from headgate.domain.ids import new_id
 from headgate.ports import AuditLog, CatalogStore, Clock, ConnectionModels, ConnectionStore, Log
-from headgate.providers.bound import ModelListing
+from headgate.providers.bound import BoundProvider, ModelListing
 from headgate.services.bind import Binder, attention_of
 from headgate.services.price_tables import PriceTables
+from headgate.services.tell_decrypts import tell_decrypts
 
 FRESH_FOR = timedelta(seconds=60)
 """How long a list that was read without an error is not read again, whoever asks."""
@@ -104,9 +106,9 @@ class ConnectionRefresher:
         return self._clock.now() - models.checked_at < FRESH_FOR
 
     async def _read(self, row: Connection, before: ConnectionModels | None) -> ConnectionOutcome:
-        await self._tell(row)
+        bound = await self._open(row)
         try:
-            models = await self._ask(row)
+            models = await self._ask(row, bound)
         except HeadgateError as error:
             return await self._failed(row, before, error)
         except Exception as error:  # noqa: BLE001 - a plugin's code: it must not take the others down
@@ -126,9 +128,10 @@ class ConnectionRefresher:
             await self._store.note_attention(row.user_id, row.id, sealed=row.sealed, reason=None)
         return ConnectionOutcome(connection_id=row.id, outcome="updated", model_count=len(models))
 
-    async def _ask(self, row: Connection) -> tuple[ModelInfo, ...]:
+    async def _ask(self, row: Connection, bound: BoundProvider | Exception) -> tuple[ModelInfo, ...]:
         """The key is checked by itself: many lists are shown to whoever asks, with any key or none."""
-        bound = await self._binder.bind(row.type, Credential(paid_by="connection", connection=row))
+        if isinstance(bound, Exception):
+            raise bound
         if bound.has_key_check:
             await bound.check_key()
         listing = await bound.list_models()
@@ -151,9 +154,10 @@ class ConnectionRefresher:
             connection_id=row.id, outcome="failed", model_count=len(failed.models), error=failed.error
         )
 
-    async def _tell(self, row: Connection) -> None:
-        """Before its key is opened, so that no use goes untold."""
-        event = audit_event(
+    async def _open(self, row: Connection) -> BoundProvider | Exception:
+        """The provider with the connection's key, or why it can't be had. Told before the key is used, so
+        that no use goes untold; raises GatewayFault where it can't be told."""
+        told = audit_event(
             at=self._clock.now(),
             actor="refresh",
             action="connection.list",
@@ -161,7 +165,14 @@ class ConnectionRefresher:
             user_id=row.user_id,
             details={"type": row.type, "host": row.host or "-"},
         )
-        await self._audit.append_audit([event])
+        opened: list[KeyOpening] = []
+        try:
+            credential = Credential(paid_by="connection", connection=row)
+            return await self._binder.bind(row.type, credential, opened.append)
+        except Exception as error:  # noqa: BLE001 - raised again where it is judged, once this is told
+            return error
+        finally:
+            await tell_decrypts(self._audit, self._log, told, opened)
 
 
 def _accept(listing: ModelListing) -> tuple[ModelInfo, ...]:

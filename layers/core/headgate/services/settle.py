@@ -30,6 +30,7 @@ async def settle(
         await _written(store, record, closing, pauses_s)
     except HeadgateError as fault:
         log.error("generation.unsettled", code=fault.code, **_figures(record))
+        await tell_keys(store, log, record)  # of its calls the record that stands there knows nothing
     log.info(
         "generation.finished",
         provider=record.provider,
@@ -38,6 +39,25 @@ async def settle(
         code=record.error["code"] if record.error is not None else None,
         **_figures(record),
     )
+
+
+async def tell_keys(store: GenerationStore, log: Log, record: GenerationRecord) -> None:
+    """For the audit log, where the record itself can't: which keys were used and opened, if any of ours."""
+    used = sorted({attempt.key for attempt in record.attempts} - {"lent"})
+    if not used and not record.opened:
+        return
+    try:
+        await store.tell_keys(record)
+    except HeadgateError as fault:
+        log.error(
+            "keys.untold",
+            code=fault.code,
+            generation_id=record.id,
+            key_id=record.key_id,
+            request_id=record.request_id,
+            used=used,
+            opened=[f"{each.connection_id}: {each.outcome}" for each in record.opened],
+        )
 
 
 async def _written(

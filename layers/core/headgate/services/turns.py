@@ -1,9 +1,12 @@
 """Whose turn it is among a run's candidates, and what is learnt of those that had theirs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from headgate.domain.connections import Connection
+from headgate.domain.credentials import PLATFORM
 from headgate.domain.errors import CannotCarry, HeadgateError
+from headgate.domain.generation import Attempt, KeyOpening
 from headgate.services.bind import attention_of, blamed
 from headgate.services.chat_naming import circuit_of
 from headgate.services.chat_records import ChatAsk
@@ -13,21 +16,31 @@ from headgate.services.route import Candidate
 
 class Turns:
     """The candidates that are left, in order. Who was taken is gone, and must be reported by one of `worked`,
-    `failed` and `left_early`: a half-open circuit lets nobody else through until then."""
+    `failed` and `left_early`: a half-open circuit lets nobody else through until then.
+
+    asked: who was taken last. attempts: the calls that were made. opened: the keys decrypted for them.
+    """
 
     def __init__(self, circuits: Circuits, ask: ChatAsk) -> None:
         self._circuits = circuits
         self._ask = ask
         self._marks: dict[str, tuple[Connection, str | None]] = {}
         self.left: list[Candidate] = []
+        self.asked: Candidate | None = None
+        self.attempts: list[Attempt] = []
+        self.opened: list[KeyOpening] = []
 
     def take(self) -> Candidate:
         """The first whose circuit lets a call through; where none does, the first: better a try than none."""
-        for candidate in self.left:
-            if self._circuits.allows(circuit_of(candidate, self._ask)):
-                self.left.remove(candidate)
-                return candidate
-        return self.left.pop(0)
+        allowed = (each for each in self.left if self._circuits.allows(circuit_of(each, self._ask)))
+        self.asked = next(allowed, self.left[0])
+        self.left.remove(self.asked)
+        return self.asked
+
+    def note(self, attempt: Attempt) -> None:
+        """With whose key it was made, which providers don't tell apart."""
+        credential = self.asked.credential if self.asked is not None else PLATFORM
+        self.attempts.append(replace(attempt, key=credential.connection_id or credential.paid_by))
 
     def worked(self, candidate: Candidate) -> None:
         self._circuits.succeeded(circuit_of(candidate, self._ask))

@@ -9,7 +9,7 @@ from datetime import datetime
 from headgate.clock import SystemClock
 from headgate.domain.admission import Admission, Answer, Claim, Closing, Counter, limit_reached
 from headgate.domain.errors import Conflict
-from headgate.domain.generation import GenerationRecord
+from headgate.domain.generation import GenerationRecord, keys_of
 from headgate.paging import check_filters, decode_cursor, encode_cursor, position_of, split_position
 from headgate.ports import AlreadyClaimed, Clock
 from headgate.ports.generations import check_size
@@ -22,7 +22,8 @@ OnFinish = Callable[[GenerationRecord], Awaitable[object]]
 class MemoryGenerationStore(Faulty):
     """Keeps every running generation, and the `most_finished` that finished last.
 
-    on_finish stands for the table's stream: it is awaited with each finished record. ledger: where holds are
+    on_finish stands for the table's stream: it is awaited with each finished record, and with what is told
+    of keys beside. ledger: where holds are
     set aside and settled.
     """
 
@@ -103,6 +104,11 @@ class MemoryGenerationStore(Faulty):
             self._forget(self._finished.popitem(last=False)[0])
         if self._on_finish is not None:
             await self._on_finish(record)
+
+    async def tell_keys(self, record: GenerationRecord) -> None:
+        self.check_fault()
+        if self._on_finish is not None:
+            await self._on_finish(keys_of(record))
 
     async def list_overdue(self, *, before: datetime, limit: int) -> list[GenerationRecord]:
         self.check_fault()
