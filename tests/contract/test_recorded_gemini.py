@@ -17,22 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headgate.domain.answers import AnswerBuilder, AnswerEvent, Failed, ReasoningDelta, ToolCallStarted
 from headgate.domain.conversation import (
-    AnswerBuilder,
-    AnswerEvent,
     Conversation,
-    Failed,
     Media,
     Message,
     OutputFormat,
     Reasoning,
-    ReasoningDelta,
     Role,
     Text,
     Thinking,
     Tool,
     ToolCall,
-    ToolCallStarted,
     ToolChoice,
     ToolResult,
 )

@@ -6,29 +6,31 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     AnswerEvent,
-    Conversation,
     Finished,
     FinishReason,
     Measured,
+    ReasoningDelta,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+)
+from headgate.domain.conversation import (
+    Conversation,
     Media,
     Message,
     OutputFormat,
     Part,
     Reasoning,
-    ReasoningDelta,
     Refusal,
-    RefusalDelta,
     Role,
-    Started,
     Text,
-    TextDelta,
     Thinking,
     Tool,
     ToolCall,
-    ToolCallDelta,
-    ToolCallStarted,
     ToolChoice,
     ToolResult,
 )

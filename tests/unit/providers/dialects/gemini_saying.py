@@ -5,16 +5,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from headgate.domain.conversation import (
-    Answer,
-    AnswerBuilder,
-    AnswerEvent,
-    Conversation,
-    Failed,
-    Message,
-    Role,
-    Text,
-)
+from headgate.domain.answers import Answer, AnswerBuilder, AnswerEvent, Failed
+from headgate.domain.conversation import Conversation, Message, Role, Text
 from headgate.domain.errors import HeadgateError
 from headgate.domain.generation import Usage
 from headgate.providers.base import ChatCall

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from headgate.domain.conversation import Answer, AnswerBuilder, AnswerEvent, Failed
+from headgate.domain.answers import Answer, AnswerBuilder, AnswerEvent, Failed
 from headgate.domain.errors import HeadgateError
 from headgate.domain.generation import Usage
 from headgate.providers.base import ChatCall, ChatOutcome

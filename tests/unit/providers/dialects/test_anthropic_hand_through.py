@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from headgate.domain.conversation import Answer, Reasoning, Text, ToolCall
+from headgate.domain.answers import Answer
+from headgate.domain.conversation import Reasoning, Text, ToolCall
 from headgate.domain.errors import HeadgateError
 from headgate.domain.generation import Usage
 from headgate.providers.base import ChatOutcome, StreamEvent

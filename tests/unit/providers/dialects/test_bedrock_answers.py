@@ -6,15 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from headgate.domain.conversation import (
-    AnswerBuilder,
-    AnswerEvent,
-    Failed,
-    FinishReason,
-    Reasoning,
-    Text,
-    ToolCall,
-)
+from headgate.domain.answers import AnswerBuilder, AnswerEvent, Failed, FinishReason
+from headgate.domain.conversation import Reasoning, Text, ToolCall
 from headgate.domain.errors import HeadgateError, ProviderFailed
 from headgate.domain.generation import Usage
 from headgate.providers.base import ChatCall

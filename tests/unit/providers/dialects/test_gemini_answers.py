@@ -6,20 +6,17 @@ from typing import Any
 
 import pytest
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     Finished,
     FinishReason,
     Measured,
-    Media,
     MediaProduced,
-    Reasoning,
     ReasoningDelta,
     Started,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallStarted,
 )
+from headgate.domain.conversation import Media, Reasoning, Text, ToolCall
 from headgate.domain.errors import HeadgateError, ProviderFailed
 from headgate.domain.generation import Usage
 from headgate.providers.dialects.base import GEMINI

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from headgate.domain.conversation import AnswerEvent, ToolCallDelta, ToolCallStarted
+from headgate.domain.answers import AnswerEvent, ToolCallDelta, ToolCallStarted
 from tests.unit.providers.dialects.gemini_saying import (
     added_up,
     chunk,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from headgate.domain.conversation import Failed, Finished, FinishReason, TextDelta
+from headgate.domain.answers import Failed, Finished, FinishReason, TextDelta
 from headgate.providers.base import ChatCall
 from headgate.providers.dialects.sse import MAX_EVENT_BYTES
 from headgate.providers.gemini import Gemini

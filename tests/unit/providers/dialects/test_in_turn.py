@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     AnswerEvent,
     Failed,
     Finished,

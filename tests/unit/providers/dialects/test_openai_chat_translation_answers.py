@@ -6,25 +6,21 @@ from typing import Any
 
 import pytest
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     Answer,
     AnswerEvent,
     Finished,
     FinishReason,
     Measured,
-    Media,
     MediaProduced,
-    Reasoning,
     ReasoningDelta,
-    Refusal,
     RefusalDelta,
     Started,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.domain.conversation import Media, Reasoning, Refusal, Text, ToolCall
 from headgate.domain.errors import HeadgateError
 from headgate.domain.generation import Usage
 from headgate.providers.dialects.base import ANTHROPIC_MESSAGES, GEMINI, OPENAI_RESPONSES

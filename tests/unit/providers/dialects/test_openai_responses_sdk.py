@@ -10,7 +10,7 @@ import pytest
 from openai.types.responses import ParsedResponse, Response, ResponseFunctionToolCall, ResponseReasoningItem
 from pydantic import BaseModel
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     AnswerEvent,
     Finished,
     FinishReason,

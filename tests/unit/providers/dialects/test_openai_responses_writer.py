@@ -9,12 +9,11 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     AnswerEvent,
     Finished,
     FinishReason,
     Measured,
-    Media,
     MediaProduced,
     ReasoningDelta,
     RefusalDelta,
@@ -23,6 +22,7 @@ from headgate.domain.conversation import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.domain.conversation import Media
 from headgate.domain.generation import Usage
 from headgate.providers.dialects.base import ANTHROPIC_MESSAGES, OPENAI_RESPONSES
 from headgate.providers.dialects.openai_responses_sealed import FOREIGN_ID, Seal, is_foreign, unseal

@@ -5,16 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from headgate.domain.conversation import (
-    Conversation,
-    Media,
-    Started,
-    Text,
-    Tool,
-    ToolCall,
-    ToolChoice,
-    ToolResult,
-)
+from headgate.domain.answers import Started
+from headgate.domain.conversation import Conversation, Media, Text, Tool, ToolCall, ToolChoice, ToolResult
 from headgate.domain.errors import CannotCarry
 from headgate.providers.base import ChatCall
 from headgate.providers.dialects.base import (

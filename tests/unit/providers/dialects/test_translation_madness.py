@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headgate.domain.conversation import Failed
+from headgate.domain.answers import Failed
 from headgate.domain.errors import HeadgateError, InvalidRequest
 from headgate.providers.dialects.base import ANTHROPIC_MESSAGES, OPENAI_CHAT
 from tests.unit.providers.dialects.conversations import IN_CHAT, IN_MESSAGES, answers, conversations

@@ -8,14 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headgate.domain.conversation import (
-    Answer,
-    AnswerEvent,
-    Conversation,
-    Message,
-    Role,
-    ToolCallStarted,
-)
+from headgate.domain.answers import Answer, AnswerEvent, ToolCallStarted
+from headgate.domain.conversation import Conversation, Message, Role
 from headgate.providers.dialects.base import ANTHROPIC_MESSAGES, OPENAI_CHAT, FrontDialect
 from headgate.providers.dialects.speaking import TranslatedStream, outcome_of
 from tests.unit.providers.dialects.conversations import (

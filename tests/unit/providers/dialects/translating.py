@@ -6,17 +6,9 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+from headgate.domain.answers import Answer, AnswerBuilder, AnswerEvent, Failed
 from headgate.domain.catalog import ModelInfo
-from headgate.domain.conversation import (
-    Answer,
-    AnswerBuilder,
-    AnswerEvent,
-    Conversation,
-    Failed,
-    Message,
-    Role,
-    Text,
-)
+from headgate.domain.conversation import Conversation, Message, Role, Text
 from headgate.domain.errors import HeadgateError, InvalidRequest
 from headgate.domain.generation import Usage
 from headgate.providers.anthropic import Anthropic

@@ -7,26 +7,21 @@ stop reason and all usage; `message_stop`. Thoughts that no Claude signed are se
 import uuid
 from typing import Any
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     Answer,
     AnswerEvent,
     Finished,
     FinishReason,
     Measured,
-    Media,
     MediaProduced,
-    Part,
-    Reasoning,
     ReasoningDelta,
-    Refusal,
     RefusalDelta,
     Started,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.domain.conversation import Media, Part, Reasoning, Refusal, Text, ToolCall
 from headgate.domain.generation import Usage
 from headgate.providers.dialects.anthropic_thoughts import redacted_of, sealed_call, signature_of
 from headgate.providers.dialects.anthropic_turns import input_of

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     AnswerEvent,
     Failed,
     Finished,

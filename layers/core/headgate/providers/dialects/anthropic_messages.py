@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from headgate.domain.conversation import Answer, AnswerBuilder, AnswerEvent, Conversation
+from headgate.domain.answers import Answer, AnswerBuilder, AnswerEvent
+from headgate.domain.conversation import Conversation
 from headgate.providers.base import ChatAnswer, ChatCall, ChatStreamReader
 from headgate.providers.dialects import (
     anthropic_answers,

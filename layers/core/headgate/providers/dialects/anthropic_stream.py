@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headgate.domain.conversation import AnswerBuilder
+from headgate.domain.answers import AnswerBuilder
 from headgate.domain.errors import HeadgateError
 from headgate.providers.base import ChatOutcome, ChatStreamReader, StreamEvent
 from headgate.providers.dialects.anthropic_events import MessageEvents, MessageStream, cut_off

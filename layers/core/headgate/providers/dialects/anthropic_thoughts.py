@@ -8,7 +8,8 @@ since it refuses a signature that is not its own.
 from collections.abc import Mapping
 from typing import Any
 
-from headgate.domain.conversation import Reasoning, ReasoningDelta
+from headgate.domain.answers import ReasoningDelta
+from headgate.domain.conversation import Reasoning
 from headgate.providers.dialects.base import ANTHROPIC_MESSAGES
 from headgate.providers.dialects.openai_responses_sealed import Seal, seal, unseal
 

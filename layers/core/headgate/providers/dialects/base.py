@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from headgate.domain.conversation import Answer, AnswerEvent, Conversation
+from headgate.domain.answers import Answer, AnswerEvent
+from headgate.domain.conversation import Conversation
 from headgate.domain.errors import CannotCarry, GatewayFault, HeadgateError
 from headgate.domain.generation import Usage
 from headgate.providers.base import ChatAnswer, ChatCall, ChatStreamReader, PriceUsage

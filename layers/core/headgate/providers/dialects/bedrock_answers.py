@@ -9,13 +9,12 @@ their results, citations, and traces of guardrails.
 from collections.abc import Mapping
 from typing import Any
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     AnswerEvent,
     Failed,
     Finished,
     FinishReason,
     Measured,
-    Media,
     MediaProduced,
     ReasoningDelta,
     Started,
@@ -23,6 +22,7 @@ from headgate.domain.conversation import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.domain.conversation import Media
 from headgate.domain.errors import HeadgateError
 from headgate.domain.generation import Usage
 from headgate.providers.dialects.base import (

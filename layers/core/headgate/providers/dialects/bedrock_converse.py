@@ -7,7 +7,8 @@ written by `bedrock_request`, answers read by `bedrock_answers`, where it is sai
 from typing import Any
 from urllib.parse import quote
 
-from headgate.domain.conversation import AnswerEvent, Conversation
+from headgate.domain.answers import AnswerEvent
+from headgate.domain.conversation import Conversation
 from headgate.domain.errors import NotFound
 from headgate.providers.base import ChatCall
 from headgate.providers.dialects.base import BEDROCK_CONVERSE, AnswerContext, BackDialect, EventReader

@@ -7,7 +7,8 @@ read by `gemini_answers`, where it is said what is left out.
 from typing import Any
 from urllib.parse import quote
 
-from headgate.domain.conversation import AnswerEvent, Conversation, Failed
+from headgate.domain.answers import AnswerEvent, Failed
+from headgate.domain.conversation import Conversation
 from headgate.domain.errors import NotFound
 from headgate.providers.base import ChatCall
 from headgate.providers.dialects.base import GEMINI, AnswerContext, BackDialect, EventReader

@@ -12,19 +12,19 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     AnswerEvent,
     Failed,
     Finished,
     FinishReason,
     Measured,
-    Media,
     MediaProduced,
     ReasoningDelta,
     Started,
     TextDelta,
     is_content,
 )
+from headgate.domain.conversation import Media
 from headgate.domain.errors import HeadgateError, ProviderFailed, ProviderRejected
 from headgate.domain.generation import Usage
 from headgate.providers.dialects.base import GEMINI, AnswerContext, EventReader

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from headgate.domain.conversation import AnswerEvent, ToolCallDelta, ToolCallStarted
+from headgate.domain.answers import AnswerEvent, ToolCallDelta, ToolCallStarted
 from headgate.providers.dialects.openai_answers import write_json
 
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")

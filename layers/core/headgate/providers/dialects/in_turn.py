@@ -9,7 +9,7 @@ began is told to its end before anything else, and halves of a character are tol
 from collections.abc import Iterable
 from dataclasses import replace
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     AnswerEvent,
     Failed,
     Finished,

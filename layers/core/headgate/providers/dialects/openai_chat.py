@@ -6,7 +6,8 @@ https://platform.openai.com/docs/api-reference/chat (2026-11-20).
 from collections.abc import Mapping
 from typing import Any
 
-from headgate.domain.conversation import Answer, AnswerEvent, Conversation
+from headgate.domain.answers import Answer, AnswerEvent
+from headgate.domain.conversation import Conversation
 from headgate.providers.base import ChatAnswer, ChatCall, ChatStreamReader
 from headgate.providers.dialects import (
     openai_answers,

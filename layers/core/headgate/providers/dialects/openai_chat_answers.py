@@ -8,23 +8,20 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     Answer,
     AnswerEvent,
     Finished,
     Measured,
-    Media,
     MediaProduced,
-    Reasoning,
     ReasoningDelta,
-    Refusal,
     RefusalDelta,
     Started,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.domain.conversation import Media, Reasoning, Refusal, ToolCall
 from headgate.domain.generation import Usage
 from headgate.domain.money import decimal_text
 from headgate.providers.dialects.base import AnswerContext, EventWriter

@@ -7,13 +7,12 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     AnswerEvent,
     Failed,
     Finished,
     FinishReason,
     Measured,
-    Media,
     MediaProduced,
     ReasoningDelta,
     RefusalDelta,
@@ -22,6 +21,7 @@ from headgate.domain.conversation import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.domain.conversation import Media
 from headgate.providers.base import StreamEvent
 from headgate.providers.dialects import openai_answers
 from headgate.providers.dialects.base import GEMINI, AnswerContext, EventReader

@@ -2,16 +2,7 @@
 
 from typing import Any
 
-from headgate.domain.conversation import (
-    Media,
-    Message,
-    Part,
-    Refusal,
-    Role,
-    Text,
-    ToolCall,
-    ToolResult,
-)
+from headgate.domain.conversation import Media, Message, Part, Refusal, Role, Text, ToolCall, ToolResult
 from headgate.providers.dialects.fields import Fields
 from headgate.providers.dialects.media import AUDIO_TYPES, split_data_url
 from headgate.providers.dialects.openai_chat_reasoning import (

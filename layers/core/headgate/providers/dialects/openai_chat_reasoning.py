@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from headgate.domain.conversation import Reasoning, ReasoningDelta, ToolCall
+from headgate.domain.answers import ReasoningDelta
+from headgate.domain.conversation import Reasoning, ToolCall
 from headgate.providers.dialects.base import ANTHROPIC_MESSAGES, GEMINI, OPENAI_RESPONSES
 
 _FORMAT_OF = {

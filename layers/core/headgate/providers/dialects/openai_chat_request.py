@@ -7,13 +7,7 @@ fields for thinking and caching, and the older `functions`.
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from headgate.domain.conversation import (
-    Conversation,
-    OutputFormat,
-    Thinking,
-    Tool,
-    ToolChoice,
-)
+from headgate.domain.conversation import Conversation, OutputFormat, Thinking, Tool, ToolChoice
 from headgate.providers.dialects.fields import Fields
 from headgate.providers.dialects.openai_chat_messages import read_cache, read_messages
 from headgate.providers.dialects.thinking import EFFORTS

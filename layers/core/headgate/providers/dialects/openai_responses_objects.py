@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from headgate.domain.conversation import Finished, FinishReason
+from headgate.domain.answers import Finished, FinishReason
 from headgate.domain.generation import Usage
 from headgate.domain.money import decimal_text
 from headgate.providers.dialects.base import AnswerContext

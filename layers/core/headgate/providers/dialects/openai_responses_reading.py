@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     AnswerEvent,
     Measured,
-    Media,
     MediaProduced,
     ReasoningDelta,
     RefusalDelta,
@@ -16,6 +15,7 @@ from headgate.domain.conversation import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.domain.conversation import Media
 from headgate.providers.dialects.base import OPENAI_RESPONSES, AnswerContext
 from headgate.providers.dialects.carrying import CITATIONS, LeftOut, unheard
 from headgate.providers.dialects.openai_answers import exact_usage

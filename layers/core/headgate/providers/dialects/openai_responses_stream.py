@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from headgate.domain.conversation import AnswerBuilder, AnswerEvent, Failed
+from headgate.domain.answers import AnswerBuilder, AnswerEvent, Failed
 from headgate.domain.errors import HeadgateError
 from headgate.providers.base import ChatOutcome, ChatStreamReader, StreamEvent
 from headgate.providers.dialects.base import AnswerContext, EventReader

@@ -7,24 +7,20 @@ or `response.incomplete`, with everything once more and the usage. `sequence_num
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from headgate.domain.conversation import (
+from headgate.domain.answers import (
     Answer,
     AnswerEvent,
     Finished,
     Measured,
-    Media,
     MediaProduced,
-    Reasoning,
     ReasoningDelta,
-    Refusal,
     RefusalDelta,
     Started,
-    Text,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.domain.conversation import Media, Reasoning, Refusal, Text, ToolCall
 from headgate.domain.generation import Usage
 from headgate.providers.dialects.base import OPENAI_RESPONSES, AnswerContext, EventWriter
 from headgate.providers.dialects.carrying import drop

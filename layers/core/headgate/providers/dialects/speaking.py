@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar
 
-from headgate.domain.conversation import Answer, AnswerBuilder, Failed, FinishReason, is_content
+from headgate.domain.answers import Answer, AnswerBuilder, Failed, FinishReason, is_content
 from headgate.domain.errors import HeadgateError, ProviderFailed
 from headgate.domain.generation import Usage
 from headgate.domain.secret import Secret
