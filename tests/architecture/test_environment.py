@@ -78,6 +78,7 @@ def test_a_function_is_told_of_the_tables_it_may_use_and_of_no_other(stack: Stac
         "models": {"catalog", "accounts", "connections"},
         "generations": {"catalog", "accounts", "connections", "generations", "ledger"},
         "connections": {"accounts", "connections"},
+        "deliver": {"accounts", "connections"},
         "accounts": {"accounts", "ledger", "connections"},
         "health": {"catalog", "accounts", "connections"},
         "refresh": {"catalog", "accounts", "connections"},
@@ -88,7 +89,7 @@ def test_a_function_is_told_of_the_tables_it_may_use_and_of_no_other(stack: Stac
 
 def test_the_key_of_connections_is_named_to_those_that_seal_or_open_with_it(stack: Stack) -> None:
     told = {function.name for function in stack.functions if "HEADGATE_KMS_KEY" in function.environment}
-    assert told == {"connections", "generations", "health", "refresh"}
+    assert told == {"connections", "deliver", "generations", "health", "refresh"}
 
 
 def test_whoever_answers_callers_knows_whose_tokens_to_take(stack: Stack) -> None:

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
-FUNCTIONS = ("Models", "Generations", "Connections", "Accounts", "Health", "Refresh", "Usage", "Sweep")
+FUNCTIONS = (
+    *("Models", "Generations", "Connections", "Deliver", "Accounts", "Health"),
+    *("Refresh", "Usage", "Sweep"),
+)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.accounts import app as accounts
 from functions.connections import app as connections
+from functions.deliver import app as deliver
 from functions.generations import app as generations
 from functions.health import app as health
 from functions.models import app as models
@@ -21,7 +22,8 @@ from headgate.services.manage_keys import ALL_SCOPES, KeyManager
 from tests.support.bench import Bench
 
 FUNCTIONS: Mapping[str, HttpFunction] = {
-    each.function.name: each.function for each in (accounts, connections, generations, health, models)
+    each.function.name: each.function
+    for each in (accounts, connections, deliver, generations, health, models)
 }
 
 

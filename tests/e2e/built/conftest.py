@@ -34,7 +34,8 @@ def artefacts() -> Artefacts:
 @pytest.fixture(scope="session")
 def stack() -> Stack:
     parameters = {"MockProvider": "on", "Credits": "enforced", "ModelsDevUrl": "", "GenaiPricesUrl": ""}
-    return read_stack((ROOT / "template.yaml").read_text(), parameters)
+    hosts = {"PrivateHosts": "127.0.0.1"}  # where webhooks are told, of those that stories make
+    return read_stack((ROOT / "template.yaml").read_text(), {**parameters, **hosts})
 
 
 @pytest.fixture(scope="module")

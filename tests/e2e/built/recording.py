@@ -1,6 +1,7 @@
 """Stands between a built function and moto, and writes down what is asked for, as IAM would see it."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -62,8 +63,12 @@ def _parts(asked: Any) -> list[Mapping[str, Any]]:
 
 
 def _leading(part: Mapping[str, Any]) -> str:
-    """The partition key of the item that is read or written; empty for a query, whose conditions vary."""
+    """The partition key of what is read or written; of a query the one that it begins with (an index has its
+    own)."""
     item = part.get("Key") or part.get("Item") or {}
+    asked = re.match(r"#\w+ = (:\w+)", part.get("KeyConditionExpression", ""))
+    if asked is not None:
+        item = {"pk": part["ExpressionAttributeValues"][asked[1]]}
     key: str = item.get("pk", {}).get("S", "")
     return key
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from standardwebhooks import Webhook
 
 from dev.resources import aws_environment, client
 from headgate.aws.clients import AwsClients
@@ -48,6 +49,21 @@ def _request(
 def _json(answer: dict[str, Any]) -> Any:
     assert answer["statusCode"] < 300, answer
     return json.loads(base64.b64decode(answer["body"]) if answer["isBase64Encoded"] else answer["body"])
+
+
+class Hook(BaseHTTPRequestHandler):
+    """A user's receiver, which keeps what it was told."""
+
+    told: ClassVar[list[tuple[dict[str, str], bytes]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.told.append((dict(self.headers.items()), body))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: pytest's output is for tests."""
 
 
 class Vendor(BaseHTTPRequestHandler):
@@ -133,6 +149,22 @@ def _connections(built: Built) -> None:
     ]
     answers, _ = built.invoke("connections", steps)
     assert [answer["statusCode"] for answer in answers] == [200, 200, 204]
+
+
+def _deliver(built: Built) -> None:
+    """A webhook tried out, once after its secret was rotated, so that both are opened."""
+    with serving(Hook) as address:
+        hook = {"url": f"{address}/in", "events": ["generation.*"]}
+        asked = _request("connections", "create-webhook", body=hook)
+        made = _json(built.invoke("connections", [asked])[0][0])
+        its = f"/v2/webhooks/{made['id']}"
+        rotated = built.invoke("connections", [_request("connections", "default-unknown", f"{its}/rotate")])
+        secrets = [_json(rotated[0][0])["secret"], made["secret"]]
+        tried = _json(built.invoke("deliver", [_request("deliver", "test-unknown", f"{its}/test")])[0][0])
+    assert tried["ok"], tried
+    headers, body = Hook.told.pop()
+    for secret in secrets:
+        assert Webhook(secret).verify(body, headers)["data"]["test"] is True
 
 
 def _refresh(built: Built) -> None:
@@ -317,6 +349,7 @@ STORIES = {
     "models": _models,
     "generations": _generations,
     "connections": _connections,
+    "deliver": _deliver,
     "accounts": _accounts,
     "health": _health,
     "usage": _usage,

@@ -12,7 +12,10 @@ from tests.e2e.built.shipped import HOST, OTHER, ROOT, Artefacts
 
 pytestmark = [pytest.mark.built, pytest.mark.xdist_group("built")]
 
-FUNCTIONS = ("models", "generations", "connections", "accounts", "health", "refresh", "usage", "sweep")
+FUNCTIONS = (
+    *("models", "generations", "connections", "deliver", "accounts", "health"),
+    *("refresh", "usage", "sweep"),
+)
 MACHINES = {"x86_64": 0x3E, "arm64": 0xB7}
 """ELF's e_machine (the ELF specification, EM_X86_64 and EM_AARCH64)."""
 

@@ -47,6 +47,10 @@ HTTP: dict[str, dict[str, int]] = {
         "create-webhook": 201,
         "list-webhooks": 200,
     },
+    "deliver": {
+        "test-unknown": 404,
+        "test-wrong-event": 422,
+    },
     "accounts": {
         "create-key": 201,
         "list-keys": 200,

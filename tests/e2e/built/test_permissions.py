@@ -159,6 +159,19 @@ def test_each_item_of_a_batch_counts() -> None:
     ]
 
 
+def test_a_query_is_judged_by_the_partition_it_reads() -> None:
+    values = {":pk": {"S": "USER#ada"}, ":whk": {"S": "WHK#"}}
+    asked = {
+        "TableName": "stack-ConnectionsTable",
+        "KeyConditionExpression": "#pk = :pk AND begins_with(#sk, :whk)",
+        "ExpressionAttributeNames": {"#pk": "pk", "#sk": "sk"},
+        "ExpressionAttributeValues": values,
+    }
+    assert calls_of("/", "DynamoDB_20120810.Query", json.dumps(asked).encode()) == [
+        Call("dynamodb:Query", "ConnectionsTable", "USER#ada")
+    ]
+
+
 def test_a_seal_is_judged_by_its_purpose() -> None:
     body = json.dumps({"KeyId": "alias/x", "EncryptionContext": {"purpose": "connection"}}).encode()
     assert calls_of("/", "TrentService.Decrypt", body) == [

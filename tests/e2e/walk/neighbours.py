@@ -11,6 +11,7 @@ from headgate.domain.callers import Scope
 from headgate.domain.connections import Connection
 from headgate.ports import ConnectionModels
 from headgate.services.acts import Act
+from headgate.testing.memory import Answer
 from tests.e2e.walk.asking import send
 from tests.e2e.walk.routes import ROUTES, Call
 from tests.e2e.walk.things import THINGS
@@ -71,6 +72,7 @@ class Street(Gate):
             self.transport.on(f"https://{slug}.example/chat", said(f"said by {slug}"))
             self.transport.on(f"https://{slug}.example/key", listing())
             self.transport.on(f"https://{slug}.example/models", listing(model(f"{slug}/m")))
+        self.transport.on("-hook.example", Answer(204))
         for neighbour in (self.one, self.two):
             await self._furnish(neighbour)
         self.clock.advance(120)

@@ -49,6 +49,7 @@ class Parrot:
     def __init__(self) -> None:
         self.mood = "fine"
         self.keys: set[str] = set()
+        self.asked: list[Asked] = []
         self._server: asyncio.Server | None = None
 
     async def open(self) -> "Parrot":
@@ -69,6 +70,7 @@ class Parrot:
         try:
             asked = await _read(reader)
             self.keys.add(asked.key.removeprefix("Bearer "))
+            self.asked.append(asked)
             if self.mood == "fine" or self.mood in MOODS:
                 said = fine(asked) if self.mood == "fine" else MOODS[self.mood](asked)
                 length = len(said.body) + (100 if said.cut else 0)

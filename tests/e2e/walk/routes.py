@@ -138,6 +138,7 @@ BODIES: Mapping[str, tuple[Body, ...]] = {
     "POST /v2/connections/{connection_id}/test": (_always(), _always(generate=True)),
     "POST /v2/webhooks": (_always(url="https://hooks.example.com/walk", events=["generation.succeeded"]),),
     "POST /v2/webhooks/{webhook_id}/rotate": (_always(),),
+    "POST /v2/webhooks/{webhook_id}/test": (_always(), _always(event="model.repriced"), _always(event="x")),
     "POST /v2/keys": (
         lambda t: {"user_id": t["user_id"], "name": "walked", "scopes": ["models:read"]},
         lambda t: {

@@ -36,6 +36,7 @@ PLATFORM, CONNECTION, LENT = (
     "Cv3kRwconnect+Canary/52cD7",
     "Lm9fYhlent+Canary/64eF5",
 )
+HOOK = "/in/a-path-of-its-owner"
 TOLD = "Nw5bGsthrough-a-field+Canary/93gH2"
 ROUTE = {route.name: route for route in ROUTES}
 EVENTS: Mapping[str, Function] = {each.function.name: each.function for each in (refresh, sweep, usage)}
@@ -112,7 +113,9 @@ class Deployed:
         self.ann = (await self.asking.ask(scoped, key=self.admin)).json()["key"]
         self.things["key_id"] = (await self.ask("POST /v2/keys", key=self.admin))["id"]
         await self.ask("POST /v2/credits/grants", key=self.admin)
-        self.things["webhook_id"] = (await self.ask("POST /v2/webhooks", key=self.ann))["id"]
+        hook = {"url": f"{self.parrot.url}{HOOK}", "events": ["generation.*"]}
+        new = replace(calls_of(ROUTE["POST /v2/webhooks"], self.things)[0], body=hook)
+        self.things["webhook_id"] = (await self.asking.ask(new, key=self.ann)).json()["id"]
         call = calls_of(ROUTE["POST /v2/connections"], self.things)[0]
         body = {**(call.body or {}), "base_url": f"{self.parrot.url}/v1"}
         made = [
@@ -201,6 +204,9 @@ async def test_no_key_shows_anywhere_in_the_stack(
     canaries.look("standard output and error", *capfd.readouterr())
     canaries.check()
     assert {PLATFORM, CONNECTION, LENT} <= parrot.keys
+    signed = [asked for asked in parrot.asked if "webhook-signature" in asked.headers]
+    assert {asked.path for asked in signed} == {HOOK}
+    assert any(" v1," in asked.headers["webhook-signature"] for asked in signed), "none was rotated before"
     assert len(items) > 100
     assert {table.physical_name for table in deployed.stack.tables} == {table for table, _ in items}
     assert min(records.count, witness.reprs, len(witness.exceptions)) > 50

@@ -19,7 +19,10 @@ _NOT_YET = ("headgate.providers.", "headgate.testing.")
 _TRANSLATING = f"{ROOT}/layers/core/headgate/providers/"
 """Where answers of providers are told as they came: what leaves there was cleaned on its way."""
 
-FUNCTIONS = ("accounts", "connections", "generations", "health", "models", "refresh", "sweep", "usage")
+FUNCTIONS = (
+    *("accounts", "connections", "deliver", "generations", "health", "models"),
+    *("refresh", "sweep", "usage"),
+)
 
 _TELLING = ("detail", "members", "errors", "provider_request_id")
 

@@ -293,6 +293,7 @@ async def test_a_rotated_key_is_as_described() -> None:
 async def test_what_becomes_of_a_connection_and_a_webhook_is_as_described() -> None:
     gate = await busy_gate()
     gate.transport.on("https://api.openai.com/v1/models", Answer(status=401))
+    gate.transport.on("https://hooks.example.com", Answer(status=204), Answer(status=500))
     ids = {
         kind: (await gate.get(f"/v2/{kind}", key="root")).json()["data"][0]["id"]
         for kind in ("connections", "webhooks")
@@ -305,11 +306,15 @@ async def test_what_becomes_of_a_connection_and_a_webhook_is_as_described() -> N
         ("POST", f"{connection}/test", {"generate": False}, 200),
         ("POST", f"{connection}/test", {"generate": "x"}, 422),
         ("POST", f"{webhook}/rotate", None, 200),
+        ("POST", f"{webhook}/test", None, 200),
+        ("POST", f"{webhook}/test", {"event": "model.repriced"}, 200),
+        ("POST", f"{webhook}/test", {"event": "model.*"}, 422),
         ("DELETE", connection, None, 204),
         ("DELETE", webhook, None, 204),
         ("POST", f"{connection}/default", None, 409),
         ("POST", f"{connection}/restore", None, 200),
         ("POST", f"{webhook}/rotate", None, 404),
+        ("POST", f"{webhook}/test", None, 404),
     ):
         url = path.format(connection_id=ids["connections"], webhook_id=ids["webhooks"])
         answer = await gate.ask(method, url, key="root", json=body)

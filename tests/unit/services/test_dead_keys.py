@@ -11,7 +11,7 @@ from headgate.services.acts import Act
 from tests.support.bench import Bench, ann
 
 ROOT = ann(user_id="root", key_id="key_root", scopes=frozenset({Scope.ADMIN}))
-FUNCTIONS = ("models", "generations", "accounts", "health", "connections")
+FUNCTIONS = ("models", "generations", "accounts", "health", "connections", "deliver")
 MINUTE_S = 60.0
 
 

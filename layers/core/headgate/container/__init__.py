@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from headgate.services.chat import ChatService
     from headgate.services.check_connection import ConnectionChecker
     from headgate.services.check_health import HealthService
+    from headgate.services.check_webhook import WebhookChecker
+    from headgate.services.deliver_webhook import WebhookDeliverer
     from headgate.services.explain import Explainer
     from headgate.services.flags import FlagManager
     from headgate.services.grant_credits import CreditsOffice
@@ -57,6 +59,24 @@ class Container(Shared):
         from headgate.services.manage_webhooks import WebhookManager  # noqa: PLC0415
 
         return WebhookManager(store=self.webhook_store, vault=self.vault, addresses=self.guard, log=self.log)
+
+    @cached_property
+    def webhook_deliverer(self) -> "WebhookDeliverer":
+        from headgate.services.deliver_webhook import WebhookDeliverer  # noqa: PLC0415
+
+        return WebhookDeliverer(
+            vault=self.vault,
+            transport=self.transport,
+            audit=self.accounts,
+            clock=self.clock,
+            log=self.log,
+        )
+
+    @cached_property
+    def webhook_checker(self) -> "WebhookChecker":
+        from headgate.services.check_webhook import WebhookChecker  # noqa: PLC0415
+
+        return WebhookChecker(store=self.webhook_store, deliverer=self.webhook_deliverer, audit=self.accounts)
 
     @cached_property
     def connection_checker(self) -> "ConnectionChecker":

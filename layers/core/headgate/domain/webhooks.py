@@ -1,9 +1,10 @@
 """Where a user wants to be told what happened: standing addresses, each with a secret to sign by. Pure."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from headgate.domain.catalog import ChangeType
@@ -44,12 +45,38 @@ class Webhook:
 
     @property
     def host(self) -> str:
-        """All of the address that logs may show: what follows may be a secret between the two."""
-        return urlsplit(self.url).netloc.lower()
+        """All of the address that logs may show: what stands around it may be a secret between the two."""
+        try:
+            return urlsplit(self.url).netloc.rpartition("@")[2].lower()
+        except ValueError:
+            return ""
 
     def wants(self, event: str) -> bool:
         """Whether it is to be told of an event of this name."""
         return event in self.events or f"{event.partition('.')[0]}.*" in self.events
+
+    @property
+    def first_event(self) -> str:
+        """The first that it asked for; of a group the group's first."""
+        name = self.events[0]
+        if name not in GROUPS:
+            return name
+        return next(event for event in EVENTS if event.startswith(name.removesuffix("*")))
+
+    def previous_at(self, now: datetime) -> bytes | None:
+        """The secret before, sealed, while deliveries are signed by it as well."""
+        if self.previous_until is None or now >= self.previous_until:
+            return None
+        return self.previous
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookEvent:
+    """Something that happened, as webhooks are told of it. type: of EVENTS. data: JSON values."""
+
+    type: str
+    at: datetime
+    data: Mapping[str, Any] = field(repr=False)
 
 
 def webhook_context(webhook: Webhook) -> dict[str, str]:

@@ -19,6 +19,7 @@ from headgate.http.schemas import (
     obj,
     ref,
 )
+from headgate.services.deliver_webhook import DeliveryCode
 
 _OPTIONAL: dict[str, Any] = {
     "api_key": nullable("string", description="Write only; answers show stars."),
@@ -80,6 +81,18 @@ SCHEMAS |= {
     "NewWebhook": obj({**_WEBHOOK, "secret": STRING}),
     "RotatedWebhook": obj({**_WEBHOOK, "secret": STRING, "old_secret_expires_at": TIME}),
     "WebhookRequest": obj({"url": STRING, "events": array(enum([*EVENTS, *GROUPS]))}),
+    "WebhookTestRequest": obj({"event": nullable(enum(EVENTS))}, required=[]),
+    "WebhookTest": obj(
+        {
+            "ok": BOOLEAN,
+            "event": enum(EVENTS),
+            "message_id": {"type": "string", "description": "The receiver finds it in `webhook-id`."},
+            "status": nullable("integer", description="The receiver's; null where none came."),
+            "code": nullable(enum(DeliveryCode)),
+            "detail": nullable("string", description="What is wrong, and what to do."),
+            "latency_ms": NUMBER,
+        }
+    ),
 }
 
 
@@ -126,4 +139,8 @@ NEW_WEBHOOK: dict[str, Any] = {
 ROTATED_WEBHOOK: dict[str, Any] = {
     "responses": answers(ref("RotatedWebhook")),
     "openapi_extra": once({}),
+}
+TEST_WEBHOOK: dict[str, Any] = {
+    "responses": answers(ref("WebhookTest")),
+    "openapi_extra": body_of("WebhookTestRequest", required=False),
 }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from headgate.services.chat import ChatService
     from headgate.services.check_connection import ConnectionChecker
     from headgate.services.check_health import HealthService
+    from headgate.services.check_webhook import WebhookChecker
     from headgate.services.explain import Explainer
     from headgate.services.flags import FlagManager, Flags
     from headgate.services.grant_credits import CreditsOffice
@@ -67,6 +68,8 @@ class Services(Protocol):
     def connection_manager(self) -> "ConnectionManager": ...
     @property
     def webhooks(self) -> "WebhookManager": ...
+    @property
+    def webhook_checker(self) -> "WebhookChecker": ...
     @property
     def connection_checker(self) -> "ConnectionChecker": ...
     @property

@@ -26,6 +26,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "ConnectionPatch": {"name": "Work, until June", "is_active": True},
     "ConnectionTestRequest": {"generate": False},
     "WebhookRequest": {"url": "https://hooks.example.com/headgate", "events": ["generation.succeeded"]},
+    "WebhookTestRequest": {"event": "generation.succeeded"},
     "KeyRequest": {
         "user_id": "ann",
         "name": "Laptop",

@@ -10,7 +10,7 @@ from headgate.http.account_docs import SCHEMAS as ACCOUNT_SCHEMAS
 from headgate.http.app import create_api, routes_of
 from headgate.http.connection_docs import SCHEMAS as CONNECTION_SCHEMAS
 from headgate.http.model_docs import SCHEMAS as MODEL_SCHEMAS
-from headgate.http.routes import accounts, connections, generations, health, models
+from headgate.http.routes import accounts, connections, deliver, generations, health, models
 from headgate.http.schemas import SCHEMAS
 
 ROUTERS = {
@@ -19,6 +19,7 @@ ROUTERS = {
     "connections": connections.router,
     "accounts": accounts.router,
     "health": health.router,
+    "deliver": deliver.router,
 }
 
 

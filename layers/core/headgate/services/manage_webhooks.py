@@ -22,6 +22,14 @@ def webhook_secret_of(act: Act) -> Secret:
     return secret_text(act.draw("webhook secret"))
 
 
+async def find_webhook(store: WebhookStore, caller: Caller, webhook_id: str) -> Webhook:
+    """One of the caller's own. Raises NotFound."""
+    for row in await store.list_webhooks(caller.user_id):
+        if row.id == webhook_id:
+            return row
+    raise NotFound(f"There is no webhook {webhook_id[:80]}.")
+
+
 class WebhookManager:
     """Webhooks of callers, each seeing its own user's only."""
 
@@ -37,10 +45,7 @@ class WebhookManager:
 
     async def get(self, caller: Caller, webhook_id: str) -> Webhook:
         """Raises NotFound for another user's."""
-        for row in await self._store.list_webhooks(caller.user_id):
-            if row.id == webhook_id:
-                return row
-        raise NotFound(f"There is no webhook {webhook_id[:80]}.")
+        return await find_webhook(self._store, caller, webhook_id)
 
     async def create(
         self, caller: Caller, url: str, events: Iterable[str], act: Act
