@@ -35,9 +35,10 @@ from headgate.providers.base import (
     ProviderSpec,
     StreamEvent,
 )
-from headgate.providers.bound import MAX_PAGES, BoundProvider, ChatStream
+from headgate.providers.bound import MAX_PAGES, BoundProvider
 from headgate.providers.gemini import Gemini
 from headgate.providers.openai import OpenAI
+from headgate.providers.streaming import ChatStream
 from headgate.testing.clock import ManualClock
 from headgate.testing.transport import Answer, ScriptedTransport, Step
 

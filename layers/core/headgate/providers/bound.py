@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -13,19 +12,16 @@ from headgate.domain.retry import RetryPolicy
 from headgate.domain.secret import Secret
 from headgate.ports import Clock, HttpTransport, RequestSigner, WireResponse
 from headgate.providers._details import ask_details
-from headgate.providers._stream_types import as_what_came
 from headgate.providers.base import (
     ChatAnswer,
     ChatCall,
-    ChatOutcome,
-    ChatStreamReader,
     PriceUsage,
     Provider,
     ProviderConfig,
     ProviderSpec,
-    StreamEvent,
 )
 from headgate.providers.sending import OnAttempt, Run, Sender, Sleep
+from headgate.providers.streaming import ChatStream
 
 MAX_PAGES = 100
 """Of a model list; one that goes on is cut there and said to be partial."""
@@ -34,7 +30,6 @@ WAKING_LIST_DEADLINE_S = 110.0
 """Of a list whose server has to be woken for it."""
 KEY_CHECK_DEADLINE_S = 20.0
 CHAT_DEADLINE_S = 840.0
-DRAIN_TIMEOUT_S = 0.1
 
 _SHORTEST_KEY = 4
 """Characters below which a "key" is a word that may well stand in an error on its own."""
@@ -272,7 +267,7 @@ class BoundProvider:
         deadline_s: float = CHAT_DEADLINE_S,
         on_attempt: OnAttempt | None = None,
         retry: bool = True,
-    ) -> "ChatStream":
+    ) -> ChatStream:
         """A streamed answer, once its head is there: what fails before that is raised.
 
         The stream must be closed, read to its end or not. The attempt that succeeded so far is reported when
@@ -292,102 +287,6 @@ class BoundProvider:
         if response.headers.get("content-type", "").startswith("application/json"):
             self.provider.parse_chat(call, await response.read(), price)
             raise ProviderFailed("A whole answer came where a stream was due.", code="provider_protocol")
-
-
-class ChatStream:
-    """The events of one streamed answer. Iterate over it or call `read`; `close` it in any case.
-
-    A failure on the way is the last event, with `error` set; nothing is raised. The attempt is reported once,
-    by the read or close after the last event: succeeded, failed, or cancelled when that was not waited for.
-    Its latency is that of the first event.
-    """
-
-    def __init__(self, run: Run, response: WireResponse, reader: ChatStreamReader, started_s: float) -> None:
-        self._run = run
-        self._response = response
-        self._reader = reader
-        self._chunks = response.chunks()
-        self._started_s = started_s
-        self._first_s: float | None = None
-        self._complete = False
-        self._drained = False
-        self._over = False
-        self._waiting: deque[StreamEvent] = deque()
-
-    @property
-    def outcome(self) -> ChatOutcome:
-        """What has been read so far."""
-        return self._reader.outcome
-
-    @property
-    def ended(self) -> bool:
-        """Whether the last events were read; one more `read` or `close` then counts the attempt."""
-        return self._complete
-
-    async def read(self) -> list[StreamEvent]:
-        """The next events, as many as came together; an empty list at the end, and from then on."""
-        if self._complete:
-            await self.close()
-        events: list[StreamEvent] = []
-        begun = self._first_s is not None
-        while not events and not self._over:
-            try:
-                data = await anext(self._chunks, None)
-                self._drained = data is None
-                events = self._reader.feed(data) if data is not None else []
-                if data is None or self._reader.finished:
-                    events += self._reader.end()
-                    self._complete = True
-            except HeadgateError as error:
-                error.may_have_run = True
-                events = [StreamEvent(error=error)]
-            except Exception:  # its own code crashed, which is for our caller to judge; it was asked, though
-                await self._finish("failed", "internal")
-                raise
-            if self._over:
-                return []  # closed meanwhile
-            if events and self._first_s is None:
-                self._first_s = self._run.sender.clock.monotonic()
-            if events and (failure := events[-1].error) is not None:
-                if not begun and len(events) == 1:
-                    told = as_what_came(failure, self._response.headers.get("content-type", ""))
-                    events = [replace(events[-1], error=told)]
-                events[-1] = self._run.sender.clean_event(events[-1])
-                await self._finish("failed", failure.code)
-            elif self._complete and not events:
-                await self.close()
-        return events
-
-    async def close(self) -> None:
-        """Gives the connection up. Safe to call twice, and while another task waits in `read`."""
-        if self._complete and not self._over:
-            await self._drain()
-        await self._finish("succeeded" if self._complete else "cancelled", None)
-
-    async def _drain(self) -> None:
-        """Reads what little follows the last event, so that the connection can serve the next request."""
-        try:
-            async with asyncio.timeout(DRAIN_TIMEOUT_S):
-                while not self._drained:
-                    self._drained = await anext(self._chunks, None) is None
-        except (TimeoutError, HeadgateError):
-            pass  # then the connection is closed, not kept
-
-    async def _finish(self, outcome: str, code: str | None) -> None:
-        if not self._over:
-            self._over = True
-            self._run.report(outcome, code, self._started_s, self._first_s)
-            await self._response.close()
-
-    def __aiter__(self) -> AsyncIterator[StreamEvent]:
-        return self
-
-    async def __anext__(self) -> StreamEvent:
-        while not self._waiting:
-            if not (events := await self.read()):
-                raise StopAsyncIteration
-            self._waiting.extend(events)
-        return self._waiting.popleft()
 
 
 def _keys_of(provider: Provider, config: ProviderConfig) -> tuple[str, ...]:

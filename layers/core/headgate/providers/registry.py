@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "headgate.providers"
 ENTRY_POINTS = "headgate.providers"
-INFRASTRUCTURE = frozenset({"base", "bound", "dialects", "registry", "sending", "striking"})
+INFRASTRUCTURE = frozenset({"base", "bound", "dialects", "registry", "sending", "streaming", "striking"})
 ALIASES = {"google": "gemini", "ollama": "custom", "vllm": "custom", "lmstudio": "custom"}
 
 Configure = Callable[[str], Awaitable[ProviderConfig | None]]

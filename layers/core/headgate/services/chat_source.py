@@ -1,7 +1,7 @@
 """One candidate's streamed answer, as a run reads it."""
 
 from headgate.providers.base import ChatOutcome, StreamEvent
-from headgate.providers.bound import ChatStream
+from headgate.providers.streaming import ChatStream
 from headgate.services.route import Candidate
 
 
