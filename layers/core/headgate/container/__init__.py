@@ -6,7 +6,8 @@ Everything is built on first use, so a function pays only for what its routes to
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from headgate.container.adapters import Adapters, memory_adapters
+from headgate.container.memory import memory_adapters
+from headgate.container.outside import Adapters
 from headgate.container.shared import Shared
 
 if TYPE_CHECKING:

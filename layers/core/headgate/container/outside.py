@@ -1,10 +1,10 @@
 """What services stand on: AWS, the network, time; or what stands in for them."""
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from headgate.clock import SystemClock
-from headgate.container.adapters import Adapters
 from headgate.observability import PowertoolsLog
 from headgate.ports import (
     AccountStore,
@@ -27,6 +27,26 @@ from headgate.settings import Settings
 if TYPE_CHECKING:
     from headgate.aws.clients import AwsClients, OnCall
     from headgate.net.guard import AddressGuard
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapters:
+    """Stores that stand in for AWS, shared by the functions of one process (local runner, tests)."""
+
+    catalog: CatalogStore
+    accounts: AccountStore
+    connections: ConnectionStore
+    generations: GenerationStore
+    ledger: Ledger
+    vault: KeyVault
+    webhooks: WebhookStore
+    secrets: SecretStore
+    starter: RefreshStarter
+    usage: UsageStore
+    clock: Clock | None = None
+    log: Log | None = None
+    transport: HttpTransport | None = None
+    signer: RequestSigner | None = None
 
 
 class Outside:
