@@ -159,6 +159,9 @@ class Fickle:
     async def finish(self, record: GenerationRecord, closing: Closing = Closing()) -> None:
         await self.turns.take(lambda: self.inner.finish(record, closing))
 
+    async def tell_keys(self, record: GenerationRecord) -> None:
+        await self.turns.take(lambda: self.inner.tell_keys(record))
+
     async def list_overdue(self, *, before: datetime, limit: int) -> list[GenerationRecord]:
         return await self.inner.list_overdue(before=before, limit=limit)
 

@@ -341,7 +341,7 @@ def _health(built: Built) -> None:
 
 
 def _usage(built: Built) -> None:
-    built.invoke("usage", _events("usage", "finished", "rewritten", "expired"))
+    built.invoke("usage", _events("usage", "finished", "rewritten", "expired", "keys"))
 
 
 STORIES = {

@@ -85,7 +85,7 @@ OTHERS = {
     "health": {"schedule"},
     "refresh": {"schedule", "asked-by-models", "forced-for-one", "asked-by-connections"},
     "sweep": {"schedule"},
-    "usage": {"finished", "rewritten", "expired"},
+    "usage": {"finished", "rewritten", "expired", "keys"},
 }
 
 
@@ -171,9 +171,11 @@ def test_whoever_may_invoke_accounts_mints_an_administrator_key_that_works(built
 
 
 def test_the_stream_counts_each_attempt_once(built: Built) -> None:
-    answers = _answers(built, "usage", ["finished", "rewritten", "expired"])
+    answers = _answers(built, "usage", ["finished", "rewritten", "expired", "keys"])
     counted = {name: answer["attempts"] for name, answer in answers.items()}
-    assert counted == {"finished": 3, "rewritten": 0, "expired": 0}
+    assert counted == {"finished": 3, "rewritten": 0, "expired": 0, "keys": 0}
+    told = {name: (answer["key_uses"], answer["decrypts"]) for name, answer in answers.items()}
+    assert told == {"finished": (3, 0), "rewritten": (0, 0), "expired": (0, 0), "keys": (1, 1)}
 
 
 def test_events_are_what_api_gateway_sends() -> None:

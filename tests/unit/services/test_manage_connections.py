@@ -145,7 +145,7 @@ async def test_a_seal_is_for_where_the_key_is_to_be_used() -> None:
     theirs = "https://llm.example.com:8443/v1"
     changes = {"base_url": theirs, "api_key": Secret("sk-another-0123456789"), "type": "custom"}
     await desk.manager.change(ADA, made.id, changes, act())
-    config = await desk.bench.process().connection_keys.config((await desk.rows()).rows[0], [].append)
+    config = await desk.bench.process().connection_keys.config((await desk.rows()).rows[0], lambda _: None)
     assert (config.api_key, config.base_url) == (Secret("sk-another-0123456789"), theirs)
     assert desk.bench.vault.unsealed[-1]["host"] == "llm.example.com:8443"
     assert desk.bench.vault.unsealed[-1]["type"] == "custom"

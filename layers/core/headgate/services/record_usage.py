@@ -2,7 +2,7 @@
 the uses and decryptions of keys."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from headgate.domain.audit import CONNECTION_DECRYPTED, AuditEvent, decrypt_event
@@ -63,7 +63,7 @@ def key_uses(record: GenerationRecord) -> list[AuditEvent]:
             calls.setdefault((PLATFORM_KEY_USED, attempt.provider), []).append(attempt)
         elif attempt.key != _LENT:
             calls.setdefault((CONNECTION_USED, attempt.key), []).append(attempt)
-    return [_use(record, *used, attempts) for used, attempts in calls.items()]
+    return [_use(record, action, target, attempts) for (action, target), attempts in calls.items()]
 
 
 def decrypts(record: GenerationRecord) -> list[AuditEvent]:
@@ -74,24 +74,23 @@ def decrypts(record: GenerationRecord) -> list[AuditEvent]:
     """
     events = []
     for number, opening in enumerate(record.opened):
-        what = f"{CONNECTION_DECRYPTED} {number}"
-        act = _event(record, what, opening.connection_id, {"provider": opening.provider})
+        act = _event(record, CONNECTION_DECRYPTED, opening.connection_id, number=number)
         made = decrypt_event(opening, act)
         events.append(replace(made, id=act.id, details={**act.details, **made.details}))
     return events
 
 
 def _use(record: GenerationRecord, action: str, target: str, attempts: Sequence[Attempt]) -> AuditEvent:
-    last = attempts[-1]
+    event, last = _event(record, action, target), attempts[-1]
     details = {"provider": last.provider, "calls": str(len(attempts)), "outcome": last.outcome}
-    return _event(record, action, target, details)
+    return replace(event, details={**event.details, **details})
 
 
-def _event(record: GenerationRecord, action: str, target: str, details: Mapping[str, str]) -> AuditEvent:
-    """Its id follows from the generation, action and target."""
+def _event(record: GenerationRecord, action: str, target: str, *, number: int = 0) -> AuditEvent:
+    """Its id follows from the generation and these. number: tells those of one target apart."""
     at = record.completed_at or record.created_at
-    tail = hashlib.sha256(f"{record.id}\n{action}\n{target}".encode()).digest()[:10]
-    of = {"operation": COUNTING} if record.type == COUNTING else {"generation_id": record.id}
+    named = [record.id, action, target, *([str(number)] if number else [])]
+    tail = hashlib.sha256("\n".join(named).encode()).digest()[:10]
     return AuditEvent(
         id=id_of("evt", at_ms=int(at.timestamp() * 1000), tail=tail),
         at=at,
@@ -100,5 +99,5 @@ def _event(record: GenerationRecord, action: str, target: str, details: Mapping[
         target=target,
         user_id=record.owner,
         request_id=record.request_id,
-        details={**of, **details},
+        details={"operation": COUNTING} if record.type == COUNTING else {"generation_id": record.id},
     )
