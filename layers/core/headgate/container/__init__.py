@@ -77,7 +77,12 @@ class Container(Shared):
     def webhook_checker(self) -> "WebhookChecker":
         from headgate.services.check_webhook import WebhookChecker  # noqa: PLC0415
 
-        return WebhookChecker(store=self.webhook_store, deliverer=self.webhook_deliverer, audit=self.accounts)
+        return WebhookChecker(
+            store=self.webhook_store,
+            deliverer=self.webhook_deliverer,
+            audit=self.accounts,
+            clock=self.clock,
+        )
 
     @cached_property
     def connection_checker(self) -> "ConnectionChecker":

@@ -1,11 +1,11 @@
 """Trying a webhook out: an example of an event is signed and sent, as events that happen are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headgate.domain.callers import Caller
 from headgate.domain.errors import InvalidRequest
 from headgate.domain.webhooks import EVENTS
-from headgate.ports import AuditLog, WebhookStore
+from headgate.ports import AuditLog, Clock, WebhookStore
 from headgate.services.acts import Act
 from headgate.services.deliver_webhook import Delivery, WebhookDeliverer
 from headgate.services.manage_webhooks import find_webhook
@@ -24,10 +24,13 @@ class WebhookCheck:
 class WebhookChecker:
     """Sends examples to webhooks of callers."""
 
-    def __init__(self, *, store: WebhookStore, deliverer: WebhookDeliverer, audit: AuditLog) -> None:
+    def __init__(
+        self, *, store: WebhookStore, deliverer: WebhookDeliverer, audit: AuditLog, clock: Clock
+    ) -> None:
         self._store = store
         self._deliverer = deliverer
         self._audit = audit
+        self._clock = clock
 
     async def check(self, caller: Caller, webhook_id: str, event: str | None, act: Act) -> WebhookCheck:
         """Whatever goes wrong at the receiver is a result.
@@ -46,5 +49,7 @@ class WebhookChecker:
         told["outcome"] = "delivered" if delivery.code is None else delivery.code.value
         if delivery.status is not None:
             told["status"] = str(delivery.status)
-        await self._audit.append_audit([act.event("webhook.test", row.id, **told)])
+        # Of the time at which it is told: who reads the log on from what came last then misses none.
+        ended = replace(act, at=self._clock.now())
+        await self._audit.append_audit([ended.event("webhook.test", row.id, **told)])
         return WebhookCheck(event=name, message_id=message_id, delivery=delivery)

@@ -233,7 +233,8 @@ def _meaning_of(failed: ProviderFailed) -> tuple[DeliveryCode, str]:
         return DeliveryCode.BAD_ANSWER, f"{failed.detail} It may have got the event."
     if failed.may_have_run:
         return DeliveryCode.BROKEN_OFF, f"{failed.detail} It may have got the event."
-    return DeliveryCode.UNREACHABLE, f"{failed.detail} Nothing was sent."
+    words = "Nothing was sent. Look at the webhook's address, and whether its server is up."
+    return DeliveryCode.UNREACHABLE, f"{failed.detail} {words}"
 
 
 def _judged(host: str, status: int) -> tuple[DeliveryCode | None, str | None]:
