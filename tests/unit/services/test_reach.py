@@ -224,7 +224,7 @@ async def test_what_serves_whatever_is_asked_for_is_told_without_any_wish() -> N
     of_people = ["stan", "stans-other", "olga", "olgas-other", "ann", "anns-other"]
     serving = await desk.reach.serving(ann(project_id="p"))
     assert [each.connection.name for each in serving] == ["mia", *of_people]
-    assert serving[0].kinds == {"text", "embedding"}
+    assert serving[0].kinds == frozenset({"text", "embedding"})
     assert {each.kinds for each in serving[1:]} == {None}
     chat = (await desk.of(ann(project_id="p"))).serving
     assert [each.connection.name for each in chat] == ["mia", *of_people]

@@ -117,8 +117,10 @@ class ConnectionLists:
         async def load(name: str) -> Mapping[str, ConnectionModels]:
             return await self._store.read_lists(rows[name])
 
-        read = await self._lists.all([name for name in rows if name], load)
-        return {connection_id: kept for each in read.values() for connection_id, kept in each.items()}
+        read = list((await self._lists.all([name for name in rows if name], load)).values())
+        if len(read) == 1:
+            return read[0]
+        return {connection_id: kept for each in read for connection_id, kept in each.items()}
 
     async def _restart(self, rows: Sequence[Connection], found: Mapping[str, ConnectionModels]) -> None:
         """A list that was just started to be read is looked for again soon, not in a minute."""
@@ -126,6 +128,8 @@ class ConnectionLists:
             return
         oldest = self._clock.now() - self._ttl
         due = [row for row in rows if row.id not in found or found[row.id].checked_at <= oldest]
+        if not due:
+            return
         now_s = self._clock.monotonic()
         start = [row for row in due if now_s >= self._started_s.get(_name_of([row]), 0.0)]
         for row in start:
