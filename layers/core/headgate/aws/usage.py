@@ -1,5 +1,6 @@
 """Sums of usage in DynamoDB. Keys, consistency and costs: docs/data-model.md."""
 
+import asyncio
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -8,7 +9,7 @@ from typing import Any
 
 from headgate.aws.clients import AwsClients
 from headgate.aws.codec import number_of, text_of
-from headgate.aws.dynamodb import Item, Key, Table, When, Wire
+from headgate.aws.dynamodb import Item, Key, Table, Value, When, Wire
 from headgate.aws.faults import Cancellation, TransactionCancelled, reading
 from headgate.domain.errors import GatewayFault
 from headgate.domain.generation import GenerationRecord
@@ -23,6 +24,10 @@ _MOST_ACTIONS = 100
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html (2026-11-20)"""
 
 _TRIES = 8
+_SLOTS = 8
+"""Places where sums over all users may stand: any two transactions of different shards meet on these sums."""
+
+_SPREAD_S = 300.0
 _MEASURES = tuple(field.name for field in fields(UsageSums))
 _NEW = When("attribute_not_exists(#pk)")
 
@@ -37,6 +42,7 @@ class DynamoUsageStore:
         self._table = Table(clients, table)
         self._clock = clock
         self._most_cells = most_cells
+        self._spread_until_s = 0.0
 
     async def count_usage(self, records: Sequence[GenerationRecord]) -> list[GenerationRecord]:
         """One transaction after another, each with as many records as it has room for.
@@ -57,14 +63,15 @@ class DynamoUsageStore:
     ) -> Mapping[str, UsageSums]:
         # "$" is the character after "#": this is before the first group of the first day, and after all of
         # the last one's.
-        keys = When(
-            "#pk = :pk AND #sk BETWEEN :first AND :last",
-            {"pk": _sums_pk(user_id, dimension), "first": f"{first_day}#", "last": f"{last_day}$"},
-        )
+        days: dict[str, Value] = {"first": f"{first_day}#", "last": f"{last_day}$"}
         groups: dict[str, UsageSums] = {}
         read = 0
-        start: Wire | None = None
-        with reading("The usage"):
+
+        async def add_up(slot: int) -> None:
+            nonlocal read
+            pk = _sums_pk(user_id, dimension, slot)
+            keys = When("#pk = :pk AND #sk BETWEEN :first AND :last", {"pk": pk, **days})
+            start: Wire | None = None
             while True:
                 items, start = await self._table.query_page(keys, start=start)
                 read += len(items)
@@ -74,7 +81,11 @@ class DynamoUsageStore:
                     group = text_of(item, "sk").partition("#")[2]
                     groups[group] = groups.get(group, UsageSums()) + _sums(item)
                 if start is None:
-                    return groups
+                    return
+
+        with reading("The usage"):
+            await asyncio.gather(*(add_up(slot) for slot in range(_SLOTS if user_id is None else 1)))
+        return groups
 
     async def _count(self, records: list[GenerationRecord], run: str) -> list[GenerationRecord]:
         """Counts those of one transaction that are not counted yet, and returns them."""
@@ -91,6 +102,7 @@ class DynamoUsageStore:
                 if len(left) == len(records) and not cancelled.is_passing:
                     raise GatewayFault("The store refused to count usage") from cancelled
                 if len(left) == len(records):
+                    self._spread_until_s = self._clock.monotonic() + _SPREAD_S
                     tries += 1
                     if tries == _TRIES:
                         raise GatewayFault.unavailable("The store") from cancelled
@@ -106,12 +118,18 @@ class DynamoUsageStore:
             )
             for record in records
         ]
-        return markers + [self._adding(cell, sums) for cell, sums in added(records).items()]
+        slot = self._slot()
+        return markers + [self._adding(cell, sums, slot) for cell, sums in added(records).items()]
 
-    def _adding(self, cell: UsageCell, sums: UsageSums) -> dict[str, Any]:
+    def _slot(self) -> int:
+        """Another for each try, once there were others in the way; the first one until then, and again after
+        a while: sums that stand in one place are read at once."""
+        return secrets.randbelow(_SLOTS) if self._clock.monotonic() < self._spread_until_s else 0
+
+    def _adding(self, cell: UsageCell, sums: UsageSums, slot: int) -> dict[str, Any]:
         values = {name: value for name in _MEASURES if (value := getattr(sums, name))}
         change = "ADD " + ", ".join(f"#{name} :{name}" for name in values)
-        return self._table.updating(_key_of(cell), change, values)
+        return self._table.updating(_key_of(cell, slot), change, values)
 
 
 def _chunks(records: Iterable[GenerationRecord]) -> Iterator[list[GenerationRecord]]:
@@ -133,13 +151,15 @@ def _is_of(marker: Cancellation, run: str) -> bool:
     return (marker.item or {}).get("run") == {"S": run}
 
 
-def _key_of(cell: UsageCell) -> Key:
-    return _sums_pk(cell.user_id, cell.dimension), f"{cell.day}#{cell.group}"
+def _key_of(cell: UsageCell, slot: int) -> Key:
+    slot = slot if cell.user_id is None else 0
+    return _sums_pk(cell.user_id, cell.dimension, slot), f"{cell.day}#{cell.group}"
 
 
-def _sums_pk(user_id: str | None, dimension: Dimension) -> str:
-    """`USE#<user>#<dimension>`; over all users `USE##<dimension>`, as no user's id is empty."""
-    return f"USE#{user_id or ''}#{dimension}"
+def _sums_pk(user_id: str | None, dimension: Dimension, slot: int) -> str:
+    """`USE#<user>#<dimension>`; over all users `USE##<dimension>`, as no user's id is empty, and beside it
+    `USE##<dimension>#<slot>`, which ends as no dimension does."""
+    return f"USE#{user_id or ''}#{dimension}" + (f"#{slot}" if slot else "")
 
 
 def _sums(item: Item) -> UsageSums:
