@@ -95,7 +95,7 @@ def _action_of(call: ast.Call) -> ast.expr | None:
     match call.func:
         case ast.Name(id=name) if name in _MAKERS:
             return next(each.value for each in call.keywords if each.arg == "action")
-        case ast.Attribute(value=ast.Name(id="act"), attr="event"):
+        case ast.Attribute(attr="event"):  # of an act
             return call.args[0]
     return None
 
@@ -103,7 +103,7 @@ def _action_of(call: ast.Call) -> ast.expr | None:
 def written() -> set[str]:
     """Every action in the code."""
     files = [path for path in PACKAGE.rglob("*.py") if "testing" not in path.parts]
-    makers = [path for path in files if re.search(r"\bact\.event\(|\b[Aa]udit_?[Ee]vent\(", path.read_text())]
+    makers = [path for path in files if re.search(r"\.event\(|\b[Aa]udit_?[Ee]vent\(", path.read_text())]
     return {action for path in makers for action in Module(path).actions()}
 
 
