@@ -155,7 +155,7 @@ def _deliver(built: Built) -> None:
     """A webhook tried out, once after its secret was rotated, so that both are opened."""
     with serving(Hook) as address:
         hook = {"url": f"{address}/in", "events": ["generation.*"]}
-        asked = _request("connections", "create-webhook", body=hook)
+        asked = _request("connections", "create-webhook", body=hook, **{"Idempotency-Key": "to be told"})
         made = _json(built.invoke("connections", [asked])[0][0])
         its = f"/v2/webhooks/{made['id']}"
         rotated = built.invoke("connections", [_request("connections", "default-unknown", f"{its}/rotate")])

@@ -50,6 +50,6 @@ class WebhookChecker:
         if delivery.status is not None:
             told["status"] = str(delivery.status)
         # Of the time at which it is told: who reads the log on from what came last then misses none.
-        ended = replace(act, at=self._clock.now())
-        await self._audit.append_audit([ended.event("webhook.test", row.id, **told)])
+        act = replace(act, at=self._clock.now())
+        await self._audit.append_audit([act.event("webhook.test", row.id, **told)])
         return WebhookCheck(event=name, message_id=message_id, delivery=delivery)
