@@ -18,7 +18,7 @@ from headgate.aws.faults import Cancellation, TransactionCancelled
 _NAME = re.compile(r"#(\w+)")
 _SECTION = re.compile(r"\b(SET|ADD|REMOVE)\b")
 _COMPARISON = re.compile(r"#(\w+) (>=|<=|=) :(\w+)")
-_ABSENCE = re.compile(r"attribute_not_exists\(#(\w+)\)")
+_PRESENCE = re.compile(r"attribute_(not_)?exists\(#(\w+)\)")
 
 
 class ItemsInUse:
@@ -108,8 +108,8 @@ def _values(action: Mapping[str, Any]) -> Item:
 
 
 def _is_so(text: str, values: Item, item: Item) -> bool:
-    if (absence := _ABSENCE.fullmatch(text)) is not None:
-        return absence[1] not in item
+    if (presence := _PRESENCE.fullmatch(text)) is not None:
+        return (presence[2] in item) is (presence[1] is None)
     comparison = _COMPARISON.fullmatch(text)
     assert comparison is not None, text
     name, sign, value = comparison.groups()

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from headgate.aws.generations import DynamoGenerationStore
 from headgate.aws.ledger import DynamoLedger
 from headgate.aws.shares import Sharing
-from headgate.domain.admission import Admission, Closing, Counter
+from headgate.domain.admission import Admission, Closing, Counter, parts_of
 from headgate.domain.audit import AuditEvent
 from headgate.domain.callers import Caller, KeyLimits
 from headgate.domain.credits import EntryKind, LedgerEntry
@@ -43,6 +43,8 @@ MILLION = 1_000_000
 PRICE = priced("1", "10")
 A = model("alpha/m", canonical_id="maker/m", pricing=PRICE)
 MONTHLY = KeyLimits(spend_per_month_nanousd=10**15, tokens_per_minute=10**9)
+"""Windows of sixteen parts each."""
+
 FIELDS: Any = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -270,12 +272,20 @@ async def check(story: Story, shop: Shop, caller: Caller) -> None:
 async def _check_spending(shop: Shop, caller: Caller, charged: int) -> None:
     """The month's counter stands at exactly what was charged."""
     month = START.replace(month=12, day=1, hour=0)
-    counter = Counter(
-        name=f"{caller.key_id}#spend#2026-11", measure="spend", amount=1, limit=charged, expires_at=month
+    limit = MONTHLY.spend_per_month_nanousd or 0
+    left = Counter(
+        name=f"{caller.key_id}#spend#2026-11",
+        measure="spend",
+        amount=limit - charged,
+        limit=limit,
+        expires_at=month,
+        parts=parts_of("spend", limit),
     )
     with pytest.raises(LimitReached):
-        await shop.store.count([counter])
-    await shop.store.count([replace(counter, limit=charged + 1)])
+        await shop.store.count([replace(left, amount=left.amount + 1)])
+    await shop.store.count([left])
+    with pytest.raises(LimitReached):
+        await shop.store.count([replace(left, amount=0)])
 
 
 @settings(max_examples=150, **FIELDS)

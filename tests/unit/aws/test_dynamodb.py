@@ -156,10 +156,27 @@ async def test_a_transaction_that_met_another_is_sent_again(
     assert [request.operation for request in endpoint.received] == ["TransactWriteItems"] * 3
 
 
+async def test_who_meets_others_at_a_limit_again_and_again_looks_whether_there_is_room(
+    endpoint: Endpoint, store: DynamoGenerationStore
+) -> None:
+    used_up = {"pk": {"S": "RATE#key#1"}, "sk": {"S": "RATE"}, "n": {"N": "5"}}
+    replies = {
+        "TransactWriteItems": cancelled("None", "TransactionConflict"),
+        "Query": Reply(body={"Items": [used_up]}),
+        "GetItem": Reply(),
+    }
+    endpoint.answers(lambda request: replies[request.operation])
+    with pytest.raises(LimitReached) as reached:
+        await store.begin(record(), LIMITED)
+    assert reached.value.retry_after_s == 30
+    assert [request.operation for request in endpoint.received].count("TransactWriteItems") == 2
+
+
 async def test_a_transaction_that_always_meets_another_is_a_fault_in_the_end(
     endpoint: Endpoint, store: DynamoGenerationStore
 ) -> None:
-    endpoint.answers(cancelled("None", "TransactionConflict"))
+    met = cancelled("None", "TransactionConflict")
+    endpoint.answers(lambda asked: Reply(body={"Items": []}) if asked.operation == "Query" else met)
     with pytest.raises(GatewayFault) as fault:
         await store.begin(record(), LIMITED)
     assert fault.value.code == "gateway_unavailable"

@@ -72,3 +72,30 @@ async def test_a_keys_own_limit_on_spending_says_when_to_come_back() -> None:
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limited")
     assert int(refused.headers["retry-after"]) == 15 * 3600
     assert "credits_per_day" in refused.json()["error"]["message"]
+
+
+async def test_what_no_window_has_room_for_is_refused_for_good_in_each_dialect() -> None:
+    gate = await open_gate(models=[M])
+    gate.transport.on("https://alpha.example/chat", said("x", tokens=(10, 20)))
+    config = {"prompt": "hi", "max_tokens": 100}
+    for limits, name in (
+        (KeyLimits(tokens_per_minute=1), "tokens_per_minute"),
+        (KeyLimits(spend_per_day_nanousd=10**5), "credits_per_day"),
+        (KeyLimits(spend_per_month_nanousd=10**5), "credits_per_month"),
+    ):
+        key = await gate.key(Scope.GENERATE, limits=limits)
+        asked = {"type": "text", "model": "alpha/m", "config": config}
+        own = await gate.post("/v2/generations", json=asked, key=key)
+        openai = await gate.post("/v1/chat/completions", json=CHAT, key=key)
+        streamed = await gate.post("/v1/chat/completions", json=CHAT | {"stream": True}, key=key)
+        anthropic = await gate.post("/v1/messages", json=CHAT, key=key)
+        told = [own.json()["detail"], *(each.json()["error"]["message"] for each in (openai, anthropic))]
+        for answer in (own, openai, streamed, anthropic):
+            assert answer.status_code == 429
+            assert answer.headers["x-should-retry"] == "false"
+            assert "retry-after" not in answer.headers
+        assert (own.json()["code"], own.json()["retryable"]) == ("rate_limited", False)
+        assert openai.json()["error"]["code"] == anthropic.json()["error"]["code"] == "rate_limited"
+        assert anthropic.json()["error"]["type"] == openai.json()["error"]["type"] == "rate_limit_error"
+        assert all(name in each and "administrator" in each for each in told)
+    assert gate.transport.requests == []

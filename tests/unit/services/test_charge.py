@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from headgate.domain.admission import Correction
+from headgate.codec import codec_of
+from headgate.domain.admission import Correction, Measure, parts_of
 from headgate.domain.callers import KeyLimits
 from headgate.domain.catalog import ModelInfo
 from headgate.domain.connections import Connection
 from headgate.domain.credentials import Credential
 from headgate.domain.credits import EntryKind
+from headgate.domain.errors import NeverWithinLimit
 from headgate.domain.generation import GenerationRecord, GenerationStatus, Usage
 from headgate.domain.secret import Secret
 from headgate.providers.base import ChatOutcome
@@ -52,9 +54,9 @@ def admitted(*candidates: Candidate, tariff: Tariff = ENFORCED, **ask: Any) -> A
     made = ChatAsk(**({"body": BODY, "model": "m"} | ask))
     limits = KeyLimits(
         requests_per_minute=5,
-        tokens_per_minute=10_000,
-        spend_per_day_nanousd=10**9,
-        spend_per_month_nanousd=1,
+        tokens_per_minute=10**9,
+        spend_per_day_nanousd=10**18,
+        spend_per_month_nanousd=10**18,
     )
     return admit(ann(limits=limits), made, candidates, generation_id="gen_1", now=START, tariff=tariff)
 
@@ -312,6 +314,99 @@ def test_a_request_is_counted_with_its_input_until_its_answer_is_known() -> None
     tokens = next(each for each in made.admission.counters if each.measure == "tokens")
     assert tokens.amount == estimated_tokens(BODY | {"max_tokens": 1_000_000})
     assert {each.name.split("#")[1] for each in made.raised} == {"tokens", "spend"}
+
+
+@pytest.mark.parametrize(
+    ("measure", "limit", "parts"),
+    [
+        ("requests", 1, 1),
+        ("requests", 599, 1),
+        ("requests", 600, 2),
+        ("requests", 6_000, 16),
+        ("tokens", 499_999, 1),
+        ("tokens", 1_000_000, 4),
+        ("spend", 9 * 10**9, 1),
+        ("spend", 20 * 10**9, 4),
+        ("spend", 10**15, 16),
+    ],
+)
+def test_a_window_has_as_many_parts_as_its_limit_bears(measure: Measure, limit: int, parts: int) -> None:
+    assert parts_of(measure, limit) == parts
+
+
+def test_what_puts_a_counter_right_knows_how_it_was_counted() -> None:
+    limits = KeyLimits(tokens_per_minute=2_000_000, spend_per_day_nanousd=10**9)
+    made = admit(
+        ann(limits=limits),
+        ChatAsk(body=BODY, model="m"),
+        [candidate()],
+        generation_id="gen_1",
+        now=START,
+        tariff=ENFORCED,
+    )
+    assert [(each.parts, each.limit) for each in made.raised] == [(8, 2_000_000), (1, 0)]
+    assert [each.parts for each in made.admission.counters] == [8, 1]
+    begun = GenerationRecord(
+        id="gen_1",
+        owner="ann",
+        key_id="key_1",
+        type="text",
+        status=GenerationStatus.RUNNING,
+        created_at=START,
+        raised=made.raised,
+    )
+    ended = replace(begun, status=GenerationStatus.FAILED, cost_charged_nanousd=0, raised=())
+    corrections = closing_of(begun, ended, START).corrections
+    assert [(each.parts, each.limit) for each in corrections] == [(8, 2_000_000), (1, 0)]
+
+
+def test_a_record_that_was_kept_before_windows_had_parts_is_read() -> None:
+    stored = b'{"amount":7,"expires_at":"2026-11-21T05:03:53+00:00","name":"key_1#spend#2026-11"}'
+    read = codec_of(Correction).load(stored)
+    assert (read.amount, read.parts, read.limit) == (7, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        (KeyLimits(tokens_per_minute=9), ["ESTIMATE tokens", "tokens_per_minute limit is 9", "shorten"]),
+        (KeyLimits(spend_per_day_nanousd=10**6), ["credits_per_day limit is 0.001 USD", "max_tokens"]),
+        (KeyLimits(spend_per_month_nanousd=10**6), ["credits_per_month", "max_tokens", "administrator"]),
+    ],
+)
+def test_what_fits_no_window_is_refused_for_good(limits: KeyLimits, says: list[str]) -> None:
+    body = BODY | {"max_tokens": 100}
+    estimate = str(estimated_tokens(body))
+    with pytest.raises(NeverWithinLimit) as refused:
+        admit(
+            ann(limits=limits),
+            ChatAsk(body=body, model="m"),
+            [candidate()],
+            generation_id="gen_1",
+            now=START,
+            tariff=ENFORCED,
+        )
+    error = refused.value
+    assert (error.code, error.http_status, error.retryable) == ("rate_limited", 429, False)
+    assert error.retry_after_s is None
+    assert all(each.replace("ESTIMATE", estimate) in error.detail for each in says)
+
+
+def test_what_fits_a_window_to_the_last_is_let_through() -> None:
+    body = BODY | {"max_tokens": 100}
+    limits = KeyLimits(
+        tokens_per_minute=estimated_tokens(body),
+        spend_per_day_nanousd=estimated_tokens(body) * 1_000 + 100 * 10_000,
+    )
+    made = admit(
+        ann(limits=limits),
+        ChatAsk(body=body, model="m"),
+        [candidate()],
+        generation_id="gen_1",
+        now=START,
+        tariff=ENFORCED,
+    )
+    assert [counter.room for counter in made.admission.counters] == [0, 0]
 
 
 def test_only_limits_that_are_set_are_counted() -> None:

@@ -18,15 +18,21 @@ from headgate.aws.clients import AwsClients
 from headgate.aws.codec import number_of
 from headgate.aws.dynamodb import Item, Table, When, is_key
 from headgate.aws.faults import TransactionCancelled, reading
-from headgate.aws.share_steps import Short, closing, opening, shard_key, shards_pk, steps_of
+from headgate.aws.lately import Lately
+from headgate.aws.share_steps import closing, opening, shard_key, shards_pk, steps_of
 from headgate.aws.shares import MAIN, Move, Part, Shares, Sharing, lot_shard, parts_of, shared_out
-from headgate.aws.transactions import TRIES, Met, Refused, Step, attempt
+from headgate.aws.transactions import TRIES, Met, Placing, Refused, Step, Written, attempt, carry_out
 from headgate.clock import SystemClock
 from headgate.domain.admission import not_covered
 from headgate.domain.errors import GatewayFault
 from headgate.ports import Clock
 
-_MOST_REMEMBERED = 10_000
+_PATIENCE = 4
+"""How often others are met at a balance that is known to be spread before a process looks whether there is
+any money."""
+
+_POOR_S = 10.0
+"""How long a process that saw a user without the money for a hold looks before it tries the next one."""
 
 
 class Balances:
@@ -38,8 +44,9 @@ class Balances:
         self._clients = clients
         self._table = table
         self._sharing = sharing
-        self._clock = clock or SystemClock()
-        self._spread_until: dict[str, float] = {}
+        clock = clock or SystemClock()
+        self._spread = Lately(clock, for_s=sharing.remembered_s)
+        self._poor = Lately(clock, for_s=_POOR_S)
 
     async def read(self, user_id: str) -> Shares:
         """Each item strongly, though not all in one instant. Nothing for a user who never had any."""
@@ -51,41 +58,31 @@ class Balances:
         )
         return self._shares(items)
 
-    async def carry_out(self, move: Move, *, before: Sequence[Step], after: Sequence[Step]) -> None:
-        """The move, between other steps: all or none. One call, unless the item is contended or lacks it.
+    def moving(self, move: Move) -> Placing:
+        """The move, as part of a transaction: at one item, unless that is contended or lacks it.
 
-        Raises Refused (with LimitReached where all together don't cover a hold), or GatewayFault.
+        Refused with LimitReached where all together don't cover a hold.
         """
-        lot = lot_shard(move.lot, self._sharing.shards)
-        home = lot if self._is_spread(move.user_id) else MAIN
-        parts: Sequence[Part] = [(home, move.available)]
-        for tries in range(TRIES):
-            try:
-                steps = steps_of(self._table, move, parts)
-                return await attempt(self._table, [*before, *steps, *after])
-            except Met as met:
-                if home == MAIN and len(before) in met.steps and await self._is_relieved(move):
-                    home = lot
-                    parts = [(home, move.available)]
-                else:
-                    await self._clients.pause(tries)
-            except Refused as refused:
-                if not isinstance(refused.errors[0], Short):
-                    raise
-                parts = await self._elsewhere(move, home)
-        raise GatewayFault.unavailable("The store")
+        return _Moving(self, self._table, move, lot_shard(move.lot, self._sharing.shards))
+
+    async def carry_out(self, move: Move, *, before: Sequence[Written], after: Sequence[Written]) -> None:
+        """The move, between what else is written: all or none.
+
+        Raises Refused, or GatewayFault.
+        """
+        await carry_out(self._clients, self._table, [*before, self.moving(move), *after])
 
     # -- where to --------------------------------------------------------------------------------------------
 
-    async def _elsewhere(self, move: Move, home: int) -> Sequence[Part]:
-        """Where it is to be tried, now that it did not go where it was tried.
+    async def elsewhere(self, move: Move, home: int) -> Sequence[Part]:
+        """Where a move is to be tried, now that it did not go where it was tried.
 
         Raises Refused when all together don't cover it.
         """
         shares = await self.read(move.user_id)
         if not shares.open or move.need <= 0:
             if not shares.takes(home):
-                self._spread_until.pop(move.user_id, None)
+                self._spread.forget(move.user_id)
             return [(MAIN, move.available)]
         shares = await self._seen_to_cover(move, shares)
         if shares.total < move.need:
@@ -96,11 +93,20 @@ class Balances:
             return [(MAIN, move.available)]
         return parts_of(move.need, shares, home)
 
-    async def _is_relieved(self, move: Move) -> bool:
-        """Whether items beside the contended main one are open, or could be opened, which was not known."""
-        if self._is_spread(move.user_id):
+    async def look_ahead(self, move: Move) -> None:
+        """Looks before it is tried where there was too little lately. Raises Refused where there still is."""
+        if move.hold is not None and move.user_id in self._poor:
+            await self._seen_to_cover(move, await self.read(move.user_id))
+
+    async def is_relieved(self, move: Move) -> bool:
+        """Whether items beside the contended main one are open, or could be opened, which was not known.
+
+        Raises Refused where there is too little for the move: who waits for money that is not there is only
+        in the way of those who bring some.
+        """
+        shares = await self._seen_to_cover(move, await self.read(move.user_id))
+        if self.is_spread(move.user_id):
             return False
-        shares = await self.read(move.user_id)
         share, closed = shared_out(shares)
         if closed and self._sharing.is_enough(shares.available[MAIN], move.size):
             try:
@@ -115,6 +121,9 @@ class Balances:
         may be missing from the sum. Raises Refused when they still don't."""
         if move.hold is None or shares.total >= move.need:
             return shares
+        self._poor.note(move.user_id)
+        if not shares.open:
+            raise Refused({}, [not_covered(move.hold, shares.total)])
         again = await self._read_at_once(move.user_id)
         if again is None:
             await self._clients.pause(0)
@@ -145,18 +154,17 @@ class Balances:
         except (Met, Refused):
             return False
         if shares.open <= {*chosen}:
-            self._spread_until.pop(user_id, None)
+            self._spread.forget(user_id)
         return True
 
     # -- what is known ---------------------------------------------------------------------------------------
 
-    def _is_spread(self, user_id: str) -> bool:
-        return self._spread_until.get(user_id, 0.0) > self._clock.monotonic()
+    def is_spread(self, user_id: str) -> bool:
+        """Whether this process saw so lately."""
+        return user_id in self._spread
 
     def _remember(self, user_id: str) -> bool:
-        if len(self._spread_until) >= _MOST_REMEMBERED:
-            self._spread_until.clear()
-        self._spread_until[user_id] = self._clock.monotonic() + self._sharing.remembered_s
+        self._spread.note(user_id)
         return True
 
     async def _read_at_once(self, user_id: str) -> Shares | None:
@@ -179,3 +187,34 @@ class Balances:
                 if shard != MAIN and number_of(item, "open"):
                     opened.add(shard)
         return Shares(tuple(available), frozenset(opened), reserved)
+
+
+class _Moving:
+    """A move on its way to the items where it is made."""
+
+    def __init__(self, balances: Balances, table: Table, move: Move, lot: int) -> None:
+        self._balances = balances
+        self._table = table
+        self._move = move
+        self._lot = lot
+        self._home = lot if balances.is_spread(move.user_id) else MAIN
+        self._parts: Sequence[Part] = [(self._home, move.available)]
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        return steps_of(self._table, self._move, self._parts)
+
+    async def look_ahead(self) -> None:
+        await self._balances.look_ahead(self._move)
+
+    async def look_elsewhere(self) -> None:
+        self._parts = await self._balances.elsewhere(self._move, self._home)
+
+    async def look_around(self, tries: int) -> bool:
+        if tries < _PATIENCE and self._balances.is_spread(self._move.user_id):
+            return False
+        if not await self._balances.is_relieved(self._move):
+            return False
+        self._home = self._lot
+        self._parts = [(self._home, self._move.available)]
+        return True

@@ -6,7 +6,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from headgate.aws.admission import Writing, beginning, claim_in, counting, ending, entering, setting
+from headgate.aws.admission import (
+    ENDED,
+    SAME_ID,
+    Writing,
+    beginning,
+    check_claim,
+    claim_in,
+    ending,
+    entering,
+    setting,
+)
 from headgate.aws.answers import ANSWER_PREFIX, answer_items, answer_of
 from headgate.aws.balances import Balances
 from headgate.aws.clients import AwsClients
@@ -24,9 +34,10 @@ from headgate.aws.codec import (
 from headgate.aws.dynamodb import Item, Table, Value, When, Wire, from_wire, to_wire
 from headgate.aws.faults import ConditionFailed, reading
 from headgate.aws.shares import Sharing
-from headgate.aws.transactions import NEW, Refused, carry_out
+from headgate.aws.transactions import NEW, Foreseen, Refused, carry_out
+from headgate.aws.windows import Windows
 from headgate.domain.admission import Admission, Answer, Claim, Closing, Counter
-from headgate.domain.errors import GatewayFault
+from headgate.domain.errors import Conflict, GatewayFault
 from headgate.domain.generation import GenerationRecord
 from headgate.paging import check_filters, decode_cursor, encode_cursor
 from headgate.ports import Clock
@@ -61,6 +72,7 @@ class DynamoGenerationStore:
         self._table = Table(clients, table)
         self._ledger = Table(clients, ledger_table)
         self._balances = Balances(clients, self._ledger, sharing=sharing, clock=clock)
+        self._windows = Windows(clients, self._table, clock)
         self._clock = clock
         self._most_looks = most_looks
 
@@ -68,21 +80,32 @@ class DynamoGenerationStore:
         item, pieces = record_items(record)
         if pieces:
             await self._table.put_many(pieces)
-        writing = beginning(self._table, item, admission, now=self._clock.now())
+        writing = beginning(self._table, self._windows, item, admission, now=self._clock.now())
         try:
             await self._write(item, writing, when=NEW)
         except Refused as refused:
+            if isinstance(refused, Foreseen) and await self._is_begun(item, admission.claim):
+                return
             raise refused.errors[0] from refused
 
+    async def _is_begun(self, item: Mapping[str, Value | None], claim: Claim | None) -> bool:
+        """Whether it was begun already, by the same request sent before; asked where what would have told was
+        not tried. Raises what comes before a limit that refuses it: AlreadyClaimed, Conflict."""
+        stored = await self._table.get(str(item["pk"]), RECORD)
+        if stored is not None and to_wire(stored) == to_wire(item):
+            return True
+        if claim is not None:
+            await check_claim(self._table, claim, now=self._clock.now())
+        if stored is not None:
+            raise Conflict(SAME_ID)
+        return False
+
     async def count(self, counters: Sequence[Counter]) -> None:
-        now = self._clock.now()
         if not counters:
             return
         # A transaction even for one: when it meets another that says so, and it is sent again.
         try:
-            await carry_out(
-                self._clients, self._table, [counting(self._table, each, now=now) for each in counters]
-            )
+            await carry_out(self._clients, self._table, [self._windows.counting(each) for each in counters])
         except Refused as refused:
             raise refused.errors[0] from refused
 
@@ -92,7 +115,7 @@ class DynamoGenerationStore:
             await self._table.put_many(pieces)
         # What was never begun has no hold to settle; else its outcome alone is worth keeping.
         when = _UNFINISHED if closing.settlement is not None else _UNFINISHED_OR_NEW
-        writing = ending(self._table, item, closing, when=when)
+        writing = ending(self._table, self._windows, item, closing, when=when)
         if closing.answer is not None:
             kept = await self._clients.run(answer_items, record.id, closing.answer)
             pieces_kept = [setting(self._table, piece) for piece in kept]
@@ -137,7 +160,7 @@ class DynamoGenerationStore:
             await self._table.put(item, when=when)
         except ConditionFailed as failed:
             if dict(failed.item or {}) != to_wire(item):
-                raise Refused({}, [steps[0].refuse({})]) from failed
+                raise Refused({}, [Conflict(SAME_ID if when is NEW else ENDED)]) from failed
         except Refused as refused:
             if to_wire(item) not in refused.items.values():
                 raise

@@ -8,14 +8,10 @@ from collections.abc import Sequence
 from headgate.aws.codec import number_of
 from headgate.aws.dynamodb import Item, Key, Table, Value, When
 from headgate.aws.shares import MAIN, Move, Part, Shares
-from headgate.aws.transactions import Step, unconditional
+from headgate.aws.transactions import Short, Step, unconditional
 from headgate.domain.admission import not_covered
 
 _ADD = "ADD #available :available, #reserved :reserved"
-
-
-class Short(Exception):
-    """An item does not serve this, and others may: it has too little, or is not open."""
 
 
 def steps_of(table: Table, move: Move, parts: Sequence[Part]) -> list[Step]:

@@ -1,14 +1,35 @@
 """What must hold for a generation to begin, and what its end puts right. Decided in one write each. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from headgate.domain.credits import Hold, Settlement
-from headgate.domain.errors import LimitReached
+from headgate.domain.errors import LimitReached, NeverWithinLimit
 from headgate.domain.money import decimal_text, money_json, usd
 
 Measure = Literal["requests", "tokens", "spend"]
+
+MOST_PARTS = 16
+_A_PART: Mapping[Measure, int] = {"requests": 300, "tokens": 250_000, "spend": 5 * 10**9}
+"""What one part of a window is for: as many chats use it up, roughly, as one item bears (docs/adr/0005)."""
+
+_INSTEAD: Mapping[Measure, str] = {
+    "requests": "ask an administrator for a higher limit",
+    "tokens": "shorten the input, or ask an administrator for a higher limit",
+    "spend": "ask for fewer max_tokens, shorten the input, name a cheaper model, or ask an administrator for "
+    "a higher limit",
+}
+
+
+def parts_of(measure: Measure, limit: int) -> int:
+    """How many parts a window of this limit is counted in, 1 to MOST_PARTS.
+
+    It follows from the limit alone, so that all who count agree on it without asking; a key's limits never
+    change.
+    """
+    return max(1, min(MOST_PARTS, limit // _A_PART[measure]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +38,8 @@ class Counter:
 
     name: unique per key, measure and window. amount, limit: requests, tokens or nano-dollars by `measure`.
     expires_at: when the window ends, hence when asking again makes sense. label: what the limit is called
-    where it is set (`requests_per_minute`).
+    where it is set (`requests_per_minute`). parts: in how many the sum stands, so that counting one request
+    is not in the way of counting another; what it is, and what it is bound by, is their sum all the same.
     """
 
     name: str
@@ -26,20 +48,34 @@ class Counter:
     limit: int
     expires_at: datetime
     label: str = ""
+    parts: int = 1
 
     @property
     def room(self) -> int:
         """The highest sum that this may be added to; even what adds nothing needs a limit not yet reached."""
         return self.limit - max(1, self.amount)
 
+    @property
+    def raised(self) -> "Correction":
+        """What a generation remembers of having raised it, to be put right in the end."""
+        limit = self.limit if self.parts > 1 else 0
+        return Correction(
+            name=self.name, amount=self.amount, expires_at=self.expires_at, parts=self.parts, limit=limit
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """What a counter was raised by too much (negative) or too little, known once a generation is over."""
+    """What a counter was raised by too much (negative) or too little, known once a generation is over.
+
+    parts, limit: the counter's; the limit is not remembered where there is one part only.
+    """
 
     name: str
     amount: int
     expires_at: datetime
+    parts: int = 1
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +133,31 @@ class Closing:
 
 def limit_reached(counter: Counter, now: datetime) -> LimitReached:
     """`rate_limited`: which limit it is, and how long its window still lasts."""
-    limit = f"{decimal_text(usd(counter.limit))} USD" if counter.measure == "spend" else str(counter.limit)
     left_s = (counter.expires_at - now).total_seconds()
-    name = counter.label or counter.measure
-    return LimitReached(f"This key's {name} limit of {limit} is reached.", retry_after_s=max(1.0, left_s))
+    return LimitReached(
+        f"This key's {_name(counter)} limit of {_told(counter, counter.limit)} is reached.",
+        retry_after_s=max(1.0, left_s),
+    )
+
+
+def never_within(counter: Counter) -> NeverWithinLimit:
+    """`rate_limited` for what no window has room for, be it empty: both figures, and what to do instead."""
+    if counter.measure == "requests":
+        counted = f"A request is counted as {counter.amount}"
+    elif counter.measure == "tokens":
+        counted = f"This request's input is estimated at {_told(counter, counter.amount)} tokens"
+    else:
+        counted = f"This request may cost up to {_told(counter, counter.amount)}"
+    limit = f"this key's {_name(counter)} limit is {_told(counter, counter.limit)}"
+    return NeverWithinLimit(f"{counted}, and {limit}, so it can never pass: {_INSTEAD[counter.measure]}.")
+
+
+def _name(counter: Counter) -> str:
+    return counter.label or counter.measure
+
+
+def _told(counter: Counter, amount: int) -> str:
+    return f"{decimal_text(usd(amount))} USD" if counter.measure == "spend" else str(amount)
 
 
 def not_covered(hold: Hold, available_nanousd: int) -> LimitReached:

@@ -207,6 +207,16 @@ class LimitReached(HeadgateError):
     default_code = "rate_limited"
 
 
+class NeverWithinLimit(LimitReached):
+    """More than a limit allows in a whole window, so that no wait makes it pass."""
+
+    codes = frozenset({"rate_limited"})
+
+    @property
+    def retryable(self) -> bool:
+        return False
+
+
 class NoRoute(HeadgateError):
     """No candidate is left; `members["candidates"]` says why each was rejected."""
 

@@ -4,11 +4,19 @@ Amounts are nano-dollars. A price that is unknown never becomes one of zero: wha
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from headgate.domain.admission import Admission, Closing, Correction, Counter, Measure
+from headgate.domain.admission import (
+    Admission,
+    Closing,
+    Correction,
+    Counter,
+    Measure,
+    never_within,
+    parts_of,
+)
 from headgate.domain.callers import Caller
 from headgate.domain.credits import EntryKind, Hold, LedgerEntry, Settlement
 from headgate.domain.generation import GenerationRecord, GenerationStatus, Usage, cost_of
@@ -58,11 +66,7 @@ class Admittance:
     @property
     def raised(self) -> tuple[Correction, ...]:
         """The counters that were raised by an estimate; what each request counts as one is none."""
-        return tuple(
-            Correction(name=counter.name, amount=counter.amount, expires_at=counter.expires_at)
-            for counter in self.admission.counters
-            if counter.measure != "requests"
-        )
+        return tuple(each.raised for each in self.admission.counters if each.measure != "requests")
 
 
 def admit(
@@ -74,7 +78,10 @@ def admit(
     now: datetime,
     tariff: Tariff,
 ) -> Admittance:
-    """What must hold for this generation to begin, whichever of the candidates serves it."""
+    """What must hold for this generation to begin, whichever of the candidates serves it.
+
+    Raises NeverWithinLimit for what could not begin in a window of its own either.
+    """
     tokens = estimated_tokens(ask.body)
     charges = [longest_charge(each, ask, tariff, tokens=tokens) for each in candidates]
     known = [(charge, each) for charge, each in zip(charges, candidates, strict=True) if charge is not None]
@@ -94,6 +101,9 @@ def admit(
         hold = Hold(entry=entry)
     spend = None if free else estimate or 0
     counters = counters_of(caller, now, tokens=tokens, spend_nanousd=spend)
+    for counter in counters:
+        if counter.room < 0:
+            raise never_within(counter)
     admission = Admission(counters=counters, hold=hold, claim=ask.claim)
     return Admittance(admission=admission, estimated_nanousd=estimate)
 
@@ -106,7 +116,7 @@ def closing_of(begun: GenerationRecord, ended: GenerationRecord, now: datetime) 
     return Closing(
         settlement=_settlement(begun, ended, now),
         corrections=tuple(
-            Correction(name=each.name, amount=actual - each.amount, expires_at=each.expires_at)
+            replace(each, amount=actual - each.amount)
             for each in begun.raised
             for actual in [_actual(each, ended)]
             if actual != each.amount and each.expires_at > now
@@ -225,7 +235,13 @@ def counters_of(
             name = f"{caller.key_id}#{measure}#{window}"
             counters.append(
                 Counter(
-                    name=name, measure=measure, amount=amount, limit=limit, expires_at=ends_at, label=label
+                    name=name,
+                    measure=measure,
+                    amount=amount,
+                    limit=limit,
+                    expires_at=ends_at,
+                    label=label,
+                    parts=parts_of(measure, limit),
                 )
             )
     return tuple(counters)
