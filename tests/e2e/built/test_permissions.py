@@ -32,9 +32,13 @@ BY_THE_SERVICE: dict[str, set[str]] = {
 
 WHERE_OTHERS_ARE_MET = {
     "generations": {Call(f"dynamodb:{name}", "LedgerTable", "BAL#*") for name in ("GetItem", "Query")},
-    "sweep": {Call("dynamodb:Query", "LedgerTable", "BAL#*")},
+    "sweep": {
+        Call("dynamodb:Query", "LedgerTable", "BAL#*"),
+        Call("dynamodb:Query", "GenerationsTable", "RATE#*"),
+    },
 }
-"""What a function does only when transactions meet, which in moto they never do."""
+"""What a function does only when transactions meet, which in moto they never do, or when a large limit is nearly
+used up."""
 
 type Made = tuple[str, set[Call]]
 
