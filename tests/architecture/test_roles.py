@@ -278,11 +278,9 @@ def test_generations_are_read_by_none_but_their_function_the_sweep_and_the_strea
 
 
 def test_functions_start_the_refresh_and_no_other(transformed: dict[str, Any]) -> None:
-    assert _holders(transformed, "lambda:InvokeFunction") == {"models", "connections"}
-    assert _holders(transformed, "lambda:InvokeFunction", resource="RefreshFunction") == {
-        "models",
-        "connections",
-    }
+    starters = {"models", "connections", "generations"}
+    assert _holders(transformed, "lambda:InvokeFunction") == starters
+    assert _holders(transformed, "lambda:InvokeFunction", resource="RefreshFunction") == starters
 
 
 COLUMNS = (

@@ -548,6 +548,10 @@ async def test_forcing_shows_what_the_refresh_found() -> None:
     assert body["metadata"]["cache_hit"] is False
     assert body["metadata"]["providers"]["beta"]["error"].startswith("provider_unavailable")
     assert list(gate.starter.started) == [(None, True)]
+    told = {each.action: each for each in await gate.accounts.read_audit(after=None, limit=50)}
+    assert told["catalog.force"].user_id == "root"
+    assert told["catalog.force"].request_id == answer.headers["x-request-id"]
+    assert told["catalog.refresh"].details == {"alpha": "updated", "beta": "failed"}
 
 
 async def test_forcing_while_the_store_is_down_is_503_at_once_and_says_when_to_come_back() -> None:

@@ -70,6 +70,7 @@ class Shelf(Bench):
             connections=lists,
             reach=one.reach,
             flags=one.flags,
+            audit=self.accounts,
             settings=one.settings,
             clock=self.clock,
             log=self.log,
@@ -127,12 +128,12 @@ async def test_of_very_many_users_the_view_that_was_longest_unused_goes_first() 
     assert await shelf.catalog.view(ann(user_id="user0")) is not views[0]
 
 
-async def test_generations_start_no_lists_and_ask_no_provider() -> None:
+async def test_generations_ask_no_provider_for_a_list_that_is_missing_but_have_it_read() -> None:
     shelf = Shelf("generations")
     await shelf.publish("alpha", M)
-    await connect(shelf, "alpha")
+    row = await connect(shelf, "alpha")
     await shelf.catalog.view(ANN)
-    assert not shelf.starter.connections_started
+    assert list(shelf.starter.connections_started) == [(("ann", row.id),)]
     assert not shelf.transport.requests
 
 

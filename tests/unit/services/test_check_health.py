@@ -288,6 +288,7 @@ async def test_whose_check_never_ends_is_not_waited_for_forever() -> None:
         store=one.catalog_store,
         registry=one.registry,
         platform=one.platform,
+        audit=clinic.accounts,
         clock=clinic.clock,
         log=clinic.log,
         settings=one.settings,
@@ -304,6 +305,16 @@ async def test_a_new_provider_is_checked_at_once_and_the_others_are_not() -> Non
     two = clinic.process("health")
     assert set(await clinic.report(two)) == {"alpha", "beta"}
     assert sum("alpha" in request.url for request in clinic.transport.requests) == 2
+
+
+async def test_a_run_of_checks_is_told_once_with_what_it_found() -> None:
+    clinic = Clinic("alpha", "beta")
+    clinic.answers("beta", list_=Answer(status=500))
+    await clinic.check()
+    (told,) = await clinic.accounts.read_audit(after=None, limit=5)
+    assert (told.actor, told.action, told.target) == ("health", "health.check", "providers")
+    assert set(told.details) == {"alpha", "beta"}
+    assert told.details["alpha"] == "healthy"
 
 
 async def test_a_provider_that_is_no_longer_configured_is_not_reported() -> None:

@@ -106,6 +106,20 @@ async def test_everything_is_read_anew_by_a_process_that_is_told_to_forget() -> 
     assert await bench.ids(one) == ["alpha/others"]
 
 
+async def test_who_only_ever_chats_has_lists_read_anew_before_they_are_dropped() -> None:
+    bench = Reading()
+    row = await connect(bench, "alpha")
+    await sees(bench, row, model("alpha/own"))
+    one = bench.process("generations")
+    assert await bench.ids(one) == ["alpha/own"]
+    bench.clock.advance(11 * 3600)
+    await bench.ids(one)
+    assert not bench.starter.connections_started
+    bench.clock.advance(3600)
+    await bench.ids(one)
+    assert list(bench.starter.connections_started) == [(("ann", row.id),)]
+
+
 async def test_a_list_that_many_see_and_nobody_has_read_is_started_once() -> None:
     bench = Reading()
     row = await connect(bench, "alpha", "olgas", user="olga")

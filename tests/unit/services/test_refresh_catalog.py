@@ -103,6 +103,24 @@ async def test_a_fresh_list_is_left_alone_unless_forced() -> None:
     assert plant.asked("alpha") == 2
 
 
+async def test_a_run_that_used_the_platforms_keys_is_told_once_and_one_that_did_not_is_not() -> None:
+    plant = Plant()
+    await plant.refresh()
+    await plant.refresh()
+    (told,) = await plant.accounts.read_audit(after=None, limit=5)
+    assert (told.actor, told.action, told.target) == ("refresh", "catalog.refresh", "catalog")
+    assert told.details == {"alpha": "updated", "beta": "updated"}
+
+
+async def test_lists_count_though_the_audit_log_is_away() -> None:
+    plant = Plant()
+    plant.accounts.fault = GatewayFault.unavailable("The table")
+    assert await plant.refresh() == {"alpha": "updated", "beta": "updated"}
+    assert (await plant.head("alpha")).model_count
+    (event,) = plant.log.named("looks.untold")
+    assert event.fields["alpha"] == "updated"
+
+
 async def test_only_the_named_providers_are_refreshed() -> None:
     plant = Plant()
     assert await plant.refresh("beta", "unheard-of") == {"beta": "updated"}

@@ -149,7 +149,7 @@ class Shared(Outside):
     def caller_catalog(self) -> "CallerCatalog":
         """Only `models` waits for lists of lent keys, and does without a store."""
         from headgate.services.caller_catalog import CallerCatalog  # noqa: PLC0415
-        from headgate.services.key_lists import ConnectionLists  # noqa: PLC0415
+        from headgate.services.key_lists import IDLE_TTL_S, ConnectionLists  # noqa: PLC0415
 
         lists = self.settings.function == "models"
         starts = self._adapters is not None or bool(self.settings.refresh_function)
@@ -160,12 +160,13 @@ class Shared(Outside):
                 reach=self.reach,
                 clock=self.clock,
                 log=self.log,
-                ttl_s=self.settings.list_ttl_s,
+                ttl_s=self.settings.list_ttl_s if lists else IDLE_TTL_S,
                 keep_s=self.settings.head_check_s,
-                starter=self.starter if starts and lists else None,
+                starter=self.starter if starts else None,
             ),
             reach=self.reach,
             flags=self.flags,
+            audit=self.accounts,
             settings=self.settings,
             clock=self.clock,
             log=self.log,

@@ -9,8 +9,9 @@ from headgate.domain.callers import Caller
 from headgate.domain.connections import Connection
 from headgate.domain.errors import GatewayFault
 from headgate.domain.secret import Secret
-from headgate.ports import Clock, Log
+from headgate.ports import AuditLog, Clock, Log
 from headgate.providers.registry import canonical_slug
+from headgate.services.acts import Act
 from headgate.services.catalog import Catalog
 from headgate.services.catalog_view import CatalogView, pins_of
 from headgate.services.flags import REGISTRY_FLAG, Flags
@@ -44,6 +45,7 @@ class CallerCatalog:
         connections: ConnectionLists,
         reach: ReachService,
         flags: Flags,
+        audit: AuditLog,
         settings: Settings,
         clock: Clock,
         log: Log,
@@ -55,6 +57,7 @@ class CallerCatalog:
         self._connections = connections
         self._reach = reach
         self._flags = flags
+        self._audit = audit
         self._defaults = frozenset(map(canonical_slug, settings.default_providers))
         self._ttl_s = settings.list_ttl_s
         self._clock = clock
@@ -104,8 +107,12 @@ class CallerCatalog:
             raise GatewayFault("What this list was made of has changed.")
         return view
 
-    async def force(self, caller: Caller, lent: Mapping[str, Secret], *, wait_s: float) -> CatalogView:
-        """A refresh of every provider that the platform has; raises as `Catalog.refresh`."""
+    async def force(
+        self, caller: Caller, lent: Mapping[str, Secret], act: Act, *, wait_s: float
+    ) -> CatalogView:
+        """A refresh of every provider that the platform has; raises as `Catalog.refresh`, and where it can't
+        be told who asked for it."""
+        await self._audit.append_audit([act.event("catalog.force", "catalog")])
         shared = await self._catalog.refresh(wait_s=wait_s)
         return await self._seen_by(caller, lent, await self._served_to(caller, shared))
 

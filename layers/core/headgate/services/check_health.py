@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from headgate.domain.audit import audit_event
 from headgate.domain.catalog import ChangeEvent, ChangeType, ProviderStatus, SnapshotHead
 from headgate.domain.errors import HeadgateError
 from headgate.domain.health import Check, ProviderHealth, TrafficWindow, add_windows, judge, percentile_ms
 from headgate.domain.ids import new_id
-from headgate.ports import CatalogStore, Clock, Log
+from headgate.ports import AuditLog, CatalogStore, Clock, Log
 from headgate.providers.bound import BoundProvider
 from headgate.providers.registry import ProviderRegistry
 from headgate.services.platform_keys import PlatformKeys
+from headgate.services.tell_looks import tell_looks
 from headgate.settings import Settings
 
 _LEASE_S = 30.0
@@ -36,6 +38,7 @@ class HealthService:
         store: CatalogStore,
         registry: ProviderRegistry,
         platform: PlatformKeys,
+        audit: AuditLog,
         clock: Clock,
         log: Log,
         settings: Settings,
@@ -44,6 +47,7 @@ class HealthService:
         self._store = store
         self._registry = registry
         self._platform = platform
+        self._audit = audit
         self._clock = clock
         self._log = log
         self._settings = settings
@@ -76,9 +80,14 @@ class HealthService:
                 async with gate:
                     return await self._check(slug, heads.get(slug), before.get(slug))
 
-            return list(await asyncio.gather(*(one(slug) for slug in due)))
+            checked = list(await asyncio.gather(*(one(slug) for slug in due)))
         finally:
             await self._store.release_lease("health", owner)
+        if checked:
+            at, found = self._clock.now(), {each.provider: each.status.value for each in checked}
+            run = audit_event(at=at, actor="health", action="health.check", target="providers", details=found)
+            await tell_looks(self._audit, self._log, run)
+        return checked
 
     async def _checked(self, slugs: Sequence[str]) -> Mapping[str, ProviderHealth]:
         """Health after a check. Whom another process is checking for the first time is waited for, about as

@@ -12,6 +12,9 @@ from headgate.ports import Clock, ConnectionModels, ConnectionStore, Log, Refres
 from headgate.services.reach import Owned, ReachService
 from headgate.services.remember import Memory
 
+IDLE_TTL_S = 12 * 3600.0
+"""Age at which a list is read anew for who calls with it and never lists: well before it is dropped, since a
+model that no list has is found by its full id alone."""
 _START_AGAIN_S = 30.0
 _LOOK_AGAIN_S = 3.0
 _MOST_NOTED = 10_000

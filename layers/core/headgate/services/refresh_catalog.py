@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from headgate.codec import snapshot_version
+from headgate.domain.audit import audit_event
 from headgate.domain.catalog import (
     Change,
     ChangeEvent,
@@ -17,16 +18,18 @@ from headgate.domain.catalog import (
 )
 from headgate.domain.errors import GatewayFault, HeadgateError, ProviderFailed
 from headgate.domain.ids import new_id
-from headgate.ports import CatalogStore, Clock, Log
+from headgate.ports import AuditLog, CatalogStore, Clock, Log
 from headgate.providers.bound import BoundProvider, ModelListing
 from headgate.providers.registry import ProviderRegistry
 from headgate.services.join_prices import PriceBook
 from headgate.services.platform_keys import PlatformKeys
 from headgate.services.price_tables import PriceTables
+from headgate.services.tell_looks import tell_looks
 from headgate.settings import Settings
 
 _LEASE_S = 120.0
 _AT_ONCE = 10
+_LOOKED = frozenset({"updated", "unchanged", "failed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,7 @@ class CatalogRefresher:
         registry: ProviderRegistry,
         platform: PlatformKeys,
         prices: PriceTables,
+        audit: AuditLog,
         clock: Clock,
         log: Log,
         settings: Settings,
@@ -58,6 +62,7 @@ class CatalogRefresher:
         self._registry = registry
         self._platform = platform
         self._prices = prices
+        self._audit = audit
         self._clock = clock
         self._log = log
         self._settings = settings
@@ -91,6 +96,16 @@ class CatalogRefresher:
                 dropped=outcome.dropped,
                 error=outcome.error,
             )
+        looked = {each.provider: each.outcome for each in outcomes if each.outcome in _LOOKED}
+        if looked:
+            run = audit_event(
+                at=self._clock.now(),
+                actor="refresh",
+                action="catalog.refresh",
+                target="catalog",
+                details=looked,
+            )
+            await tell_looks(self._audit, self._log, run)
         return outcomes
 
     def _is_fresh(self, head: SnapshotHead | None) -> bool:

@@ -14,6 +14,7 @@ from headgate.domain.catalog import CAPABILITIES, ModelInfo, ProviderStatus, rfc
 from headgate.domain.errors import AccessDenied, FieldError, InvalidRequest
 from headgate.http import docs
 from headgate.http.access import caller_of_request, scoped
+from headgate.http.acting import act_of
 from headgate.http.anthropic_models import VERSION_HEADER, anthropic_model_json, page_json, read_page
 from headgate.http.context import Services, services_of
 from headgate.http.model_json import endpoint_json, model_json, openai_model_json, override_json
@@ -117,7 +118,7 @@ async def list_models(request: Request) -> Response:
         raise AccessDenied("Only administrators may force a refresh.")
     query = _with_slugs(services, query)
     if force:
-        view = await catalog.force(caller, lent, wait_s=FORCE_WAIT_S)
+        view = await catalog.force(caller, lent, act_of(request), wait_s=FORCE_WAIT_S)
     else:
         view = seen or await catalog.view(caller, lent)
     _check_capabilities(query, view)
