@@ -27,18 +27,24 @@ OFFER = model("alpha/m", canonical_id="maker/m", pricing=priced("1", "10"))
 _AT_ONCE = 4
 
 
+def body_of(letters: int) -> dict[str, Any]:
+    """A chat whose input has so many letters."""
+    return {**BODY, "messages": [{"role": "user", "content": "x" * letters}]}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """What one process does, on which tables. used: tokens in and out of each answer.
 
-    requests: how many. lost: every how many-th is begun and never ended, as by a process that dies; failing:
-    every how many-th fails at its provider; 0 for none.
+    letters: of each input. requests: how many. lost: every how many-th is begun and never ended, as by a
+    process that dies; failing: every how many-th fails at its provider; 0 for none.
     """
 
     endpoint_url: str
     generations_table: str
     ledger_table: str
     requests: int
+    letters: int = len(TEXT)
     limits: KeyLimits = KeyLimits()
     credits: str = "off"
     used: tuple[int, int] = (101, 0)
@@ -97,7 +103,7 @@ async def _hammer(job: Job) -> Tally:
 
 
 async def _one(stage: Stage, job: Job, place: int, tally: Tally) -> None:
-    run = stage.run(ann(limits=job.limits), body={**BODY, "place": place})
+    run = stage.run(ann(limits=job.limits), body={**body_of(job.letters), "place": place})
     try:
         await run.prepare()
     except LimitReached as refused:

@@ -149,9 +149,11 @@ async def test_an_expired_record_is_gone(generations: GenerationStore, clock: Ma
     assert await walk(generations, limit=1) == [["gen_0003"], ["gen_0002"]]
 
 
-def window(limit: int, *, minute: int = 0, key: str = "key_1") -> Admission:
+def window(limit: int, *, minute: int = 0, key: str = "key_1", parts: int = 1) -> Admission:
     ends = NOON + timedelta(minutes=minute + 1)
-    counter = Counter(name=f"{key}#{minute}", measure="requests", amount=1, limit=limit, expires_at=ends)
+    counter = Counter(
+        name=f"{key}#{minute}", measure="requests", amount=1, limit=limit, expires_at=ends, parts=parts
+    )
     return Admission(counters=(counter,))
 
 
@@ -206,10 +208,11 @@ async def test_beginning_again_counts_once(generations: GenerationStore) -> None
         await generations.begin(generation(3), window(2))
 
 
-async def test_requests_at_once_never_pass_a_limit_together(generations: GenerationStore) -> None:
+@pytest.mark.parametrize("parts", [1, 3])
+async def test_requests_at_once_never_pass_a_limit_together(generations: GenerationStore, parts: int) -> None:
     async def tried(number: int) -> bool:
         try:
-            await generations.begin(generation(number), window(4))
+            await generations.begin(generation(number), window(4, parts=parts))
         except LimitReached:
             return False
         return True
@@ -413,3 +416,54 @@ async def test_what_is_unfinished_after_its_time_is_found_oldest_first(generatio
     assert overdue[0] == generation(26, due_at=NOON + timedelta(seconds=4))
     assert await generations.list_overdue(before=before, limit=2) == overdue[:2]
     assert await generations.list_overdue(before=NOON, limit=5) == []
+
+
+# -- a limit in parts ---------------------------------------------------------------------------------------
+
+
+async def test_a_limit_in_parts_lets_through_what_it_would_in_one(
+    generations: GenerationStore, clock: ManualClock
+) -> None:
+    clock.jump_to(NOON)
+
+    def asked(amount: int) -> Admission:
+        return Admission(counters=(counted("a", amount, 100, parts=4, label="tokens_per_minute"),))
+
+    for number in range(6):
+        await generations.begin(generation(number), asked(15))  # some of them in pieces: 25 for each item
+    with pytest.raises(LimitReached, match="tokens_per_minute limit of 100") as reached:
+        await generations.begin(generation(6), asked(11))
+    assert reached.value.retry_after_s == 60
+    assert await generations.get("gen_0006") is None
+    await generations.begin(generation(6), asked(9))
+    await generations.count(asked(1).counters)
+    for amount in (0, 1):
+        with pytest.raises(LimitReached):
+            await generations.begin(generation(7), asked(amount))
+
+
+async def test_corrections_of_a_limit_in_parts_make_room_and_take_it_to_the_last(
+    generations: GenerationStore,
+) -> None:
+    def asked(amount: int) -> Admission:
+        return Admission(counters=(counted("a", amount, 100, parts=4),))
+
+    def corrected(amount: int) -> Closing:
+        (counter,) = asked(1).counters
+        return Closing(corrections=(replace(counter.raised, amount=amount),))
+
+    for number in range(4):
+        await generations.begin(generation(number), asked(10))
+    await generations.finish(finished(generation(0)), corrected(200))
+    for number, amount in enumerate((-10, -10, -121), start=1):
+        with pytest.raises(LimitReached):
+            await generations.count(asked(0).counters)
+        for _ in range(2):  # which counts once
+            await generations.finish(finished(generation(number)), corrected(amount))
+    await generations.count(asked(0).counters)
+    for others in (asked(2).counters, (*asked(1).counters, counted("b", 2, 1))):
+        with pytest.raises(LimitReached):
+            await generations.count(others)
+    await generations.count(asked(1).counters)
+    with pytest.raises(LimitReached):
+        await generations.count(asked(0).counters)

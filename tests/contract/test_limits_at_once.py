@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from headgate.aws.dynamodb import Table
+from headgate.aws.dynamodb import Table, When
 from headgate.aws.generations import DynamoGenerationStore
 from headgate.aws.ledger import DynamoLedger
 from headgate.domain.audit import AuditEvent
@@ -21,7 +21,7 @@ from headgate.services.sweep import Sweeper
 from headgate.testing.clock import START
 from headgate.testing.memory import ManualClock, MemoryLog
 from tests.contract.conftest import Aws
-from tests.contract.hammering import BODY, PROCESSES, Job, Tally, context, hammer, meet_at
+from tests.contract.hammering import BODY, PROCESSES, Job, Tally, body_of, context, hammer, meet_at
 
 pytestmark = pytest.mark.xdist_group("hammering")  # one pool of processes for all
 
@@ -79,12 +79,14 @@ class Shop:
             total.retry_after_s += tally.retry_after_s
         return total
 
+    async def counts(self, measure: str, window: str) -> list[int]:
+        """At each item of a window."""
+        table = Table(self.aws.clients, self.generations_table)
+        keys = When("#pk = :pk", {"pk": f"RATE#key_ann#{measure}#{window}"})
+        return [int(str(item["n"])) async for item in table.query(keys, ConsistentRead=True)]
+
     async def count(self, measure: str, window: str) -> int:
-        item = await Table(self.aws.clients, self.generations_table).get(
-            f"RATE#key_ann#{measure}#{window}", "RATE"
-        )
-        assert item is not None
-        return int(str(item["n"]))
+        return sum(await self.counts(measure, window))
 
     async def records(self) -> list[GenerationRecord]:
         found, cursor = await self.generations.list_by_owner("ann", filters={}, limit=1_000, cursor=None)
@@ -136,6 +138,34 @@ async def test_no_more_tokens_than_a_minute_allows(shop: Shop) -> None:
     tally = shop.hammered(requests=10, limits=KeyLimits(tokens_per_minute=limit), used=(TOKENS, 0))
     assert tally.ends == {"served": 15, "rate_limited": 4 * 10 - 15}
     assert await shop.count("tokens", MINUTE) == 15 * TOKENS
+
+
+LETTERS = 264_000
+MUCH = estimated_tokens({**body_of(LETTERS), "place": 0})
+
+
+async def test_no_more_tokens_than_a_large_limit_allows_that_several_items_count(shop: Shop) -> None:
+    """Four items, none of which has room for a fourth of these: the last ones are counted in parts."""
+    limit = 15 * MUCH + MUCH // 2
+    tally = shop.hammered(
+        requests=6, letters=LETTERS, limits=KeyLimits(tokens_per_minute=limit), used=(MUCH, 0)
+    )
+    assert tally.ends == {"served": 15, "rate_limited": 4 * 6 - 15}
+    counts = await shop.counts("tokens", MINUTE)
+    assert sum(counts) == 15 * MUCH
+    assert max(counts) <= -(-limit // 4)
+    assert len(counts) == 4
+
+
+async def test_what_answers_add_to_a_large_limit_is_neither_lost_nor_counted_twice(shop: Shop) -> None:
+    """Each answer is half as long as its input, so items are passed by what is in flight."""
+    limit = 9 * MUCH
+    used = (MUCH, MUCH // 2)
+    tally = shop.hammered(requests=5, letters=LETTERS, limits=KeyLimits(tokens_per_minute=limit), used=used)
+    served = tally.ends["served"]
+    assert served + tally.ends["rate_limited"] == 20
+    assert await shop.count("tokens", MINUTE) == served * sum(used)
+    assert 6 <= served <= 9  # as many as were counted with their inputs alone when the last one came
 
 
 @pytest.mark.parametrize("credits", ["off", "enforced"])
