@@ -120,7 +120,8 @@ class Town:
             granting = group.create_task(self._grant_again(again))
             for at in self._arrivals():
                 await asyncio.sleep(at - asyncio.get_running_loop().time())
-                group.create_task(self._chat(f"gen_{next(self._lots)}"))
+                # Drawn, as real ones are: of numbers in a row no two fall on one item.
+                group.create_task(self._chat(f"gen_{self.chance.getrandbits(64):016x}"))
             granting.cancel()
         self.seen.calls, self.seen.met = self.items.calls, self.items.met
         return self.seen

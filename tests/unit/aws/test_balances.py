@@ -377,7 +377,7 @@ def test_one_user_has_a_hundred_chats_a_second(transaction_s: float) -> None:
     assert seen.chats > 1_500
     assert seen.unpaid == 0
     assert seen.gave_up < len(seen.waits_s) / 1_000
-    assert seen.calls < 3 * seen.chats
+    assert seen.calls < 3.5 * seen.chats
 
 
 def test_one_item_has_not() -> None:

@@ -434,7 +434,7 @@ def test_one_limited_key_has_a_hundred_chats_a_second() -> None:
     assert seen.chats > 1_500
     assert (seen.unpaid, seen.limited) == (0, 0)
     assert seen.gave_up < len(seen.waits_s) / 1_000
-    assert seen.calls < 3 * seen.chats
+    assert seen.calls < 3.5 * seen.chats
 
 
 def test_one_item_would_not_bear_it() -> None:

@@ -325,8 +325,8 @@ def test_a_request_is_counted_with_its_input_until_its_answer_is_known() -> None
         ("requests", 6_000, 16),
         ("tokens", 499_999, 1),
         ("tokens", 1_000_000, 4),
-        ("spend", 9 * 10**9, 1),
-        ("spend", 20 * 10**9, 4),
+        ("spend", 39 * 10**8, 1),
+        ("spend", 20 * 10**9, 10),
         ("spend", 10**15, 16),
     ],
 )

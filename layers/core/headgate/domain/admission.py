@@ -12,7 +12,7 @@ from headgate.domain.money import decimal_text, money_json, usd
 Measure = Literal["requests", "tokens", "spend"]
 
 MOST_PARTS = 16
-_A_PART: Mapping[Measure, int] = {"requests": 300, "tokens": 250_000, "spend": 5 * 10**9}
+_A_PART: Mapping[Measure, int] = {"requests": 300, "tokens": 250_000, "spend": 2 * 10**9}
 """What one part of a window is for: as many chats use it up, roughly, as one item bears (docs/adr/0005)."""
 
 _INSTEAD: Mapping[Measure, str] = {
