@@ -1,6 +1,7 @@
 """Health comes of free checks and of the calls that happened anyway, once in thirty seconds for everyone."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -315,6 +316,19 @@ async def test_a_run_of_checks_is_told_once_with_what_it_found() -> None:
     assert (told.actor, told.action, told.target) == ("health", "health.check", "providers")
     assert set(told.details) == {"alpha", "beta"}
     assert told.details["alpha"] == "healthy"
+
+
+async def test_keys_that_were_used_are_told_wherever_the_catalogues_table_fails() -> None:
+    for faults_after in range(20):
+        clinic = Clinic("alpha", "beta")
+        clinic.catalog_store.fault = GatewayFault.unavailable("The table")
+        clinic.catalog_store.faults_after = faults_after
+        with suppress(GatewayFault):
+            await clinic.check()
+        used = {slug for slug in ("alpha", "beta") if slug in str(clinic.transport.requests)}
+        told = await clinic.accounts.read_audit(after=None, limit=5)
+        assert len(told) == bool(used)
+        assert {slug for event in told for slug in event.details} == used
 
 
 async def test_a_provider_that_is_no_longer_configured_is_not_reported() -> None:

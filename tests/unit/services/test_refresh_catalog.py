@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -119,6 +120,21 @@ async def test_lists_count_though_the_audit_log_is_away() -> None:
     assert (await plant.head("alpha")).model_count
     (event,) = plant.log.named("looks.untold")
     assert event.fields["alpha"] == "updated"
+
+
+async def test_keys_that_were_used_are_told_wherever_the_catalogues_table_fails() -> None:
+    for faults_after in range(30):
+        plant = Plant()
+        await plant.refresh("alpha")
+        plant.secrets.remove("alpha")
+        plant.clock.advance(1)
+        plant.catalog_store.fault = GatewayFault.unavailable("The table")
+        plant.catalog_store.faults_after = faults_after
+        with suppress(GatewayFault):
+            await plant.refresh(process=plant.process("refresh"))
+        _, *told = await plant.accounts.read_audit(after=None, limit=5)
+        if plant.asked("beta"):
+            assert [set(event.details) for event in told] == [{"beta"}]
 
 
 async def test_only_the_named_providers_are_refreshed() -> None:

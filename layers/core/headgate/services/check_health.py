@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from headgate.domain.audit import audit_event
 from headgate.domain.catalog import ChangeEvent, ChangeType, ProviderStatus, SnapshotHead
-from headgate.domain.errors import HeadgateError
+from headgate.domain.errors import GatewayFault, HeadgateError
 from headgate.domain.health import Check, ProviderHealth, TrafficWindow, add_windows, judge, percentile_ms
 from headgate.domain.ids import new_id
 from headgate.ports import AuditLog, CatalogStore, Clock, Log
@@ -63,7 +63,10 @@ class HealthService:
         return [(health[slug], heads.get(slug)) for slug in configured if slug in health]
 
     async def check_all(self, *, force: bool) -> list[ProviderHealth]:
-        """Checks what is due, or everything when forced. Does nothing while another process is at it."""
+        """Checks what is due, or everything when forced. Does nothing while another process is at it.
+
+        Raises GatewayFault, once all were checked and told, where something of it could not be stored.
+        """
         owner = new_id("req")
         if not await self._store.acquire_lease("health", owner, _LEASE_S):
             return []
@@ -76,18 +79,31 @@ class HealthService:
             heads = await self._store.read_heads()
             gate = asyncio.Semaphore(_AT_ONCE)
 
-            async def one(slug: str) -> ProviderHealth:
+            async def one(slug: str) -> ProviderHealth | GatewayFault:
                 async with gate:
-                    return await self._check(slug, heads.get(slug), before.get(slug))
+                    try:
+                        return await self._check(slug, heads.get(slug), before.get(slug))
+                    except GatewayFault as fault:  # the store's: the key was used all the same
+                        return fault
 
-            checked = list(await asyncio.gather(*(one(slug) for slug in due)))
+            checked = dict(zip(due, await asyncio.gather(*(one(slug) for slug in due)), strict=True))
+            await self._tell(checked)
         finally:
             await self._store.release_lease("health", owner)
+        for outcome in checked.values():
+            if isinstance(outcome, GatewayFault):
+                raise outcome
+        return [outcome for outcome in checked.values() if isinstance(outcome, ProviderHealth)]
+
+    async def _tell(self, checked: Mapping[str, ProviderHealth | GatewayFault]) -> None:
         if checked:
-            at, found = self._clock.now(), {each.provider: each.status.value for each in checked}
+            found = {
+                slug: each.status.value if isinstance(each, ProviderHealth) else "unknown"
+                for slug, each in checked.items()
+            }
+            at = self._clock.now()
             run = audit_event(at=at, actor="health", action="health.check", target="providers", details=found)
             await tell_looks(self._audit, self._log, run)
-        return checked
 
     async def _checked(self, slugs: Sequence[str]) -> Mapping[str, ProviderHealth]:
         """Health after a check. Whom another process is checking for the first time is waited for, about as

@@ -84,6 +84,7 @@ class CatalogRefresher:
                     return RefreshOutcome(provider=slug, outcome="failed", error=_told(error))
 
         outcomes = list(await asyncio.gather(*(one(slug) for slug in wanted)))
+        await self._tell(outcomes)
         for slug in heads.keys() - set(configured):
             await self._store.delete_provider(slug)
             outcomes.append(RefreshOutcome(provider=slug, outcome="removed"))
@@ -96,6 +97,10 @@ class CatalogRefresher:
                 dropped=outcome.dropped,
                 error=outcome.error,
             )
+        return outcomes
+
+    async def _tell(self, outcomes: Iterable[RefreshOutcome]) -> None:
+        """At once: whatever fails after it, the keys were used."""
         looked = {each.provider: each.outcome for each in outcomes if each.outcome in _LOOKED}
         if looked:
             run = audit_event(
@@ -106,7 +111,6 @@ class CatalogRefresher:
                 details=looked,
             )
             await tell_looks(self._audit, self._log, run)
-        return outcomes
 
     def _is_fresh(self, head: SnapshotHead | None) -> bool:
         return head is not None and head.is_fresh(self._clock.now())
