@@ -221,7 +221,15 @@ async def test_events_are_found_after_one_that_was_never_there(accounts: Account
     assert await accounts.read_audit(after=audit(1, at=NOON + timedelta(days=99)).id, limit=9) == []
 
 
-@pytest.mark.parametrize("after", ["", "evt_1", "evt_" + "z" * 26, "evt_" + "\N{SNOWMAN}" * 26])
+@pytest.mark.parametrize(
+    "after",
+    [
+        *("", "evt_1", "evt_" + "z" * 26, "evt_" + "\N{SNOWMAN}" * 26),
+        *("key_" + "0" * 26, "EVT_" + "0" * 26, "0" * 26, "evt_" + "0" * 16 + "\N{SNOWMAN}" * 10),
+        *("evt_" + "A" * 26, "evt_" + "0" * 25 + "\n", "x" * 1_100 + "_" + "0" * 26),
+    ],
+    ids=range(11),
+)
 async def test_what_is_no_id_of_an_event_is_refused(accounts: AccountStore, after: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         await accounts.read_audit(after=after, limit=1)

@@ -1,5 +1,6 @@
 """Projects, settings, credits, flags and the audit log over HTTP; keys that rotate; repetitions."""
 
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import httpx
@@ -447,7 +448,33 @@ async def test_every_change_is_in_the_audit_log_with_its_request() -> None:
 async def test_the_audit_log_is_for_administrators_and_names_what_is_no_event() -> None:
     gate = await open_gate()
     assert (await gate.get("/v2/audit", key="ann")).status_code == 403
-    assert fields(await gate.get("/v2/audit?after=yesterday", key="root")) == ["after"]
+    for after in ("yesterday", "2026-11-21", "2026-11-21T09:00:00", "key_" + "0" * 26, "x" * 2_000):
+        assert fields(await gate.get(f"/v2/audit?after={after}", key="root")) == ["after"]
+        assert fields(await gate.get(f"/v2/audit?cursor={after}", key="root")) == ["after"]
+
+
+async def test_the_audit_log_is_read_from_a_time_on_too() -> None:
+    gate = await open_gate()
+    gate.clock.advance(60)
+    moment = gate.clock.now()
+    await gate.post("/v2/keys", key="root", json=KEY)
+    gate.clock.advance(60)
+    await put(gate, "/v2/flags/new", {"enabled": True})
+
+    async def actions(after: datetime | str) -> list[str]:
+        text = after if isinstance(after, str) else after.isoformat()
+        page = (await gate.get(f"/v2/audit?after={text}", key="root")).json()
+        return [event["action"] for event in page["data"]]
+
+    assert await actions(moment) == ["key.mint", "flag.set"]
+    assert await actions(moment.astimezone(timezone(timedelta(hours=5, minutes=30)))) == [
+        "key.mint",
+        "flag.set",
+    ]
+    assert await actions(moment + timedelta(milliseconds=1)) == ["flag.set"]
+    assert await actions(moment + timedelta(seconds=61)) == []
+    assert (await actions("1960-01-01T00:00:00z"))[-2:] == ["key.mint", "flag.set"]
+    assert await actions("9999-12-31T23:59:59Z") == []
 
 
 # -- what OpenRouter's clients ask -------------------------------------------------------------------------

@@ -9,9 +9,7 @@ from typing import Any
 from headgate.aws.codec import body_of, from_body
 from headgate.aws.dynamodb import Item, Table, Value, When, happened
 from headgate.aws.faults import TransactionCancelled, reading
-from headgate.domain.audit import AuditEvent
-from headgate.domain.errors import InvalidRequest
-from headgate.domain.ids import time_of
+from headgate.domain.audit import AuditEvent, day_after
 
 _DAYS = "AUDITDAYS"
 _NEW = When("attribute_not_exists(#pk)")
@@ -43,8 +41,8 @@ class AuditTrail:
         await asyncio.gather(*(happened(self._table.put(_item(event), when=_NEW)) for event in events))
 
     async def read(self, *, after: str | None, limit: int) -> list[AuditEvent]:
-        """Oldest first. Raises InvalidRequest naming `after` when that is no event's id."""
-        first_day = "0" if after is None else _day_of(after)
+        """As `AuditLog.read_audit`."""
+        first_day = "0" if after is None else day_after(after)
         days = When("#pk = :pk AND #sk >= :day", {"pk": _DAYS, "day": first_day})
         found: list[AuditEvent] = []
         with reading("The audit log"):
@@ -95,10 +93,3 @@ def _item(event: AuditEvent) -> dict[str, Value | None]:
 def _pk(day: str, part: int) -> str:
     """The first is named by the day alone: events were there before a day had several."""
     return f"AUDIT#{day}#{part}" if part else f"AUDIT#{day}"
-
-
-def _day_of(event_id: str) -> str:
-    try:
-        return time_of(event_id).date().isoformat()
-    except ValueError:
-        raise InvalidRequest.of_field("after", "This is no event's id.") from None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from headgate.domain.errors import InvalidRequest
 from headgate.domain.generation import KeyOpening
 from headgate.domain.ids import new_id, time_of
 
@@ -36,6 +37,16 @@ class AuditEvent:
             return time_of(self.id).date().isoformat()
         except ValueError:
             return self.at.astimezone(UTC).date().isoformat()
+
+
+def day_after(event_id: str) -> str:
+    """The day that readers who go on after this event begin with. Raises InvalidRequest naming `after`."""
+    try:
+        if event_id.startswith("evt_"):
+            return time_of(event_id).date().isoformat()
+    except ValueError:
+        pass
+    raise InvalidRequest.of_field("after", "This is no event's id, and no time (2026-11-21T09:00:00Z).")
 
 
 def audit_event(

@@ -65,7 +65,14 @@ PUT_FLAG: dict[str, Any] = {"responses": answers(ref("Flag")), "openapi_extra": 
 AUDIT: dict[str, Any] = {
     "responses": answers(obj({"data": array(ref("AuditEvent")), "next_cursor": nullable("string")})),
     "openapi_extra": {
-        "parameters": [query("after", STRING, "The id of an event; later ones are told."), *PAGE_PARAMETERS]
+        "parameters": [
+            query(
+                "after",
+                STRING,
+                "The id of an event, or a time (2026-11-21T09:00:00Z); later events are told.",
+            ),
+            *PAGE_PARAMETERS,
+        ]
     },
 }
 

@@ -95,7 +95,10 @@ class AuditLog(Protocol):
         ...
 
     async def read_audit(self, *, after: str | None, limit: int) -> list[AuditEvent]:
-        """Events with an id above `after`, oldest first."""
+        """Events with an id above `after`, oldest first.
+
+        Raises InvalidRequest naming `after` when that is no event's id.
+        """
         ...
 
 

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 from headgate.clock import SystemClock
-from headgate.domain.audit import AuditEvent
-from headgate.domain.errors import InvalidRequest
-from headgate.domain.ids import time_of
+from headgate.domain.audit import AuditEvent, day_after
 from headgate.ports import Clock
 from headgate.testing.faults import Faulty
 
@@ -39,9 +37,6 @@ class MemoryAuditLog(Faulty):
     async def read_audit(self, *, after: str | None, limit: int) -> list[AuditEvent]:
         self.check_fault()
         if after is not None:
-            try:
-                time_of(after)
-            except ValueError:
-                raise InvalidRequest.of_field("after", "This is no event's id.") from None
+            day_after(after)
         wanted = sorted(one for one in self._events if after is None or one > after)
         return [self._events[one] for one in wanted[:limit]]

@@ -12,6 +12,7 @@ from headgate.domain.audit import AuditEvent
 from headgate.domain.callers import Scope
 from headgate.domain.catalog import rfc3339
 from headgate.domain.errors import InvalidRequest
+from headgate.domain.ids import first_id
 from headgate.http import account_docs as docs
 from headgate.http.access import scoped
 from headgate.http.acting import act_of
@@ -19,6 +20,7 @@ from headgate.http.answering import json_answer
 from headgate.http.body import read_json
 from headgate.http.context import services_of
 from headgate.http.paging import page_of
+from headgate.http.params import time_in
 
 router = APIRouter(tags=["accounts"])
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -48,7 +50,10 @@ async def read_audit(request: Request) -> Response:
     """Events oldest first; `next_cursor` is the id to ask on after, while there may be more."""
     limit, cursor = page_of(request, most=_MOST_EVENTS)
     after = request.query_params.get("after") or cursor
-    events = await services_of(request).accounts.read_audit(after=after, limit=limit)
+    moment = time_in(after or "")
+    events = await services_of(request).accounts.read_audit(
+        after=after if moment is None else first_id("evt", moment), limit=limit
+    )
     next_cursor = events[-1].id if len(events) == limit else None
     return json_answer({"data": [event_json(event) for event in events], "next_cursor": next_cursor})
 

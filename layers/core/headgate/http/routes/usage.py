@@ -1,7 +1,8 @@
 """What was used, in sums; part of the accounts function."""
 
 import re
-from datetime import UTC, date, datetime
+from contextlib import suppress
+from datetime import date
 from typing import Any
 
 import orjson
@@ -16,13 +17,12 @@ from headgate.http import usage_docs
 from headgate.http.access import caller_of_request, scoped
 from headgate.http.context import services_of
 from headgate.http.paging import page_of
-from headgate.http.params import parameter
+from headgate.http.params import parameter, time_in
 from headgate.services.show_usage import UsageRow
 
 router = APIRouter(tags=["accounts"])
 _DEFAULT_DAYS = 30
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 
 @router.get("/v2/usage", **usage_docs.USAGE)
@@ -72,15 +72,12 @@ def _days(request: Request, today: date) -> tuple[date, date]:
 
 def _day(request: Request, name: str) -> date | None:
     """The day of a date or of a time, in UTC, which sums are kept by."""
-    # In a query a plus sign that was not escaped arrives as a space.
-    text = request.query_params.get(name, "").replace(" ", "+")
-    try:
-        if not text:
-            return None
+    text = request.query_params.get(name)
+    if not text:
+        return None
+    if (moment := time_in(text)) is not None:
+        return moment.date()
+    with suppress(ValueError):
         if _DAY.fullmatch(text):
             return date.fromisoformat(text)
-        if _TIME.fullmatch(text):
-            return datetime.fromisoformat(text.upper()).astimezone(UTC).date()
-    except (ValueError, OverflowError):
-        pass
     raise InvalidRequest.of_field(name, "must be a date (2026-11-21) or a time (2026-11-21T09:00:00Z).")
