@@ -8,7 +8,7 @@ import pytest
 
 from headgate.domain.callers import Scope
 from headgate.domain.catalog import Modality
-from headgate.domain.errors import NotFound
+from headgate.domain.errors import NotFound, ProviderFailed
 from headgate.testing.memory import Answer
 from tests.support.gate import Gate, open_gate
 from tests.support.keys import change, connect, found, key_of, keys_sent, say
@@ -309,6 +309,37 @@ async def test_lists_of_the_projects_people_are_kept_fresh_by_those_who_look() -
     await shown(gate, "/v2/models", keys.bound)
     (started,) = gate.starter.connections_started
     assert sorted(started) == [("olga", "con_olgas-key"), ("stan", "con_stans-key")]
+
+
+@pytest.mark.parametrize("status", [401, 402])
+async def test_what_a_provider_says_of_someone_elses_key_is_told_to_nobody_in_the_project(
+    status: int,
+) -> None:
+    gate, keys = await open_office()
+    gate.transport.on("https://alpha.example/chat", Answer(status=status, body=b"sk-ol..6789 of org-olga"))
+    wanted = {"type": "text", "config": {"prompt": "hi"}, "model": OLGAS.id, "connection_id": "con_olgas-key"}
+    answer = await gate.post("/v2/generations", key=keys.bound, json=wanted)
+    assert (answer.status_code, answer.json()["connection_id"]) == (424, "con_olgas-key")
+    assert answer.json()["detail"].startswith("The connection 'olgas-key' (con_olgas-key) was refused")
+    olgas = await gate.key(Scope.GENERATE, user_id="olga")
+    hers = await gate.post("/v2/generations", key=olgas, json=wanted)
+    kept = await gate.get("/v2/generations", key=keys.bound)
+    assert ["org-olga" in each.text for each in (answer, kept, hers)] == [False, False, True]
+
+
+async def test_where_someone_elses_server_is_is_told_to_nobody_in_the_project() -> None:
+    gate, keys = await open_office()
+    home = await connect(gate, "custom", "home", user="olga", base_url="https://olgas.example:8443/inner")
+    await sees(gate, home, model("custom/llama"))
+    gate.clock.advance(61)
+    gone = ProviderFailed("No connection to olgas.example could be made.", code="provider_unavailable")
+    gate.transport.on("https://olgas.example", gone)
+    answer = await generate(gate, keys.bound, "custom/llama")
+    assert (answer.status_code, answer.json()["code"]) == (502, "provider_unavailable")
+    olgas = await gate.key(Scope.GENERATE, user_id="olga")
+    hers = await generate(gate, olgas, "custom/llama")
+    kept = await gate.get("/v2/generations", key=keys.bound)
+    assert ["olgas.example" in each.text for each in (answer, kept, hers)] == [False, False, True]
 
 
 async def test_a_lent_key_is_the_only_one_for_its_provider_in_a_project_too() -> None:

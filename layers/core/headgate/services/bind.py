@@ -5,7 +5,10 @@ said. The platform's key goes to no address of a caller's, and only for the plat
 the function's own role.
 """
 
+import re
+from copy import copy
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from headgate.domain.connections import Connection
 from headgate.domain.credentials import Credential
@@ -69,22 +72,27 @@ class Binder:
         return self._registry.bind(slug, config)
 
 
-def blamed(error: HeadgateError, credential: Credential) -> HeadgateError:
-    """The error, saying whose key was refused and what to do."""
-    if not isinstance(error, ProviderRefused):
-        return error
+def blamed(error: HeadgateError, credential: Credential, *, told_to: str) -> HeadgateError:
+    """The error, saying whose key was refused and what to do. told_to: the user who reads it: of someone
+    else's connection neither where it leads is told, nor what its provider says of their account."""
     connection = credential.connection
+    theirs = connection if connection is not None and connection.user_id != told_to else None
+    if not isinstance(error, ProviderRefused):
+        return error if theirs is None else _without_place(error, theirs)
     if connection is not None and error.members.get("connection_id") == connection.id:
         return error
     what = "account" if error.code == "provider_insufficient_funds" else "key"
     whose, look = "The key lent with the request", f"look at its {what}"
-    if connection is not None:
+    said = f" {error.detail}" if theirs is None else ""
+    if theirs is not None:
+        whose, look = _named(theirs), f"whoever stored it should look at its {what}"
+    elif connection is not None:
         whose = _named(connection)
     elif not credential.caller_pays:
         whose = f"The platform's access to {error.provider or 'the provider'}"
         look = f"an administrator should look at its {what}, or use one of your own"
     return ProviderRefused(
-        f"{whose} was refused: {look}. {error.detail}",
+        f"{whose} was refused: {look}.{said}",
         code=error.code,
         retry_after_s=error.retry_after_s,
         provider=error.provider,
@@ -92,6 +100,16 @@ def blamed(error: HeadgateError, credential: Credential) -> HeadgateError:
         may_have_run=error.may_have_run,
         members={**error.members, **({} if connection is None else {"connection_id": connection.id})},
     )
+
+
+def _without_place(error: HeadgateError, connection: Connection) -> HeadgateError:
+    """The error without the host of the connection's address, which errors of the network name."""
+    host = urlsplit(connection.base_url or "").hostname
+    if host is None or host not in error.detail.lower():
+        return error
+    discreet = copy(error)
+    discreet.detail = re.sub(re.escape(host), "its server", error.detail, flags=re.IGNORECASE)
+    return discreet
 
 
 def attention_of(error: HeadgateError) -> str | None:

@@ -59,7 +59,7 @@ class ChatRun:
         )
         self._allowed_s = limit_s
         self._deadline_s = self._started_s + limit_s
-        self._turns = Turns(service.circuits, ask)
+        self._turns = Turns(service.circuits, ask, caller.user_id)
         self._record: GenerationRecord | None = None
         self._survey: Survey | None = None
         self._source: Source | None = None

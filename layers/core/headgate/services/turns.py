@@ -21,8 +21,9 @@ class Turns:
     asked: who was taken last. attempts: the calls that were made. opened: the keys decrypted for them.
     """
 
-    def __init__(self, circuits: Circuits, ask: ChatAsk) -> None:
+    def __init__(self, circuits: Circuits, ask: ChatAsk, user_id: str) -> None:
         self._circuits = circuits
+        self._user_id = user_id
         self._ask = ask
         self._marks: dict[str, tuple[Connection, str | None]] = {}
         self.left: list[Candidate] = []
@@ -54,7 +55,7 @@ class Turns:
         connection, reason = candidate.credential.connection, attention_of(error)
         if connection is not None and reason is not None:
             self._marks[connection.id] = (connection, reason)
-        return blamed(error, candidate.credential)
+        return blamed(error, candidate.credential, told_to=self._user_id)
 
     def left_early(self, candidate: Candidate, *, well: bool = False) -> None:
         """Nobody waited for its end, or it was not asked at all. well: what came of it was good."""
