@@ -12,6 +12,7 @@ from headgate.domain.errors import GatewayFault
 from headgate.testing.memory import Answer
 from tests.support.gate import FUNCTIONS, Gate, open_gate
 from tests.support.keys import connect
+from tests.support.keys import say as put_settings
 from tests.support.lists import sees
 from tests.support.models import model, priced
 from tests.support.provider import fake_provider, listing, said
@@ -297,6 +298,20 @@ async def test_while_the_registry_is_off_keys_of_the_callers_reach_the_default_p
     await turn(gate, "use_provider_registry", on=False)
     body = (await gate.get("/v2/models")).json()
     assert [each["id"] for each in body["models"]] == [M.id, "alpha/mine"]
+
+
+async def test_while_the_registry_is_off_no_default_of_a_connection_leads_elsewhere() -> None:
+    gate = await with_defaults("alpha")
+    await connect(gate, "beta", "b", default_model="mine")
+    gate.transport.on("https://beta.example/chat", said("hello"))
+    await turn(gate, "use_provider_registry", on=False)
+    ask = {"type": "text", "config": {"prompt": "hi"}}
+    for _ in range(2):
+        answer = await gate.post("/v2/generations", json=ask)
+        assert (answer.status_code, answer.json()["model"]) == (200, M.id)
+        await put_settings(gate, "user:ann", connections={"text": "con_b"})
+        gate.clock.advance(61)
+    assert {request.url.split("/")[2] for request in gate.transport.requests} == {"alpha.example"}
 
 
 async def test_with_no_store_the_default_providers_public_lists_are_fetched_and_kept() -> None:

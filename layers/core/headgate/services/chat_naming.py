@@ -114,9 +114,11 @@ def _said(level: Level, reach: Reach, slug: str | None, market: Market) -> Itera
 
 def _of_connection(owned: Owned, reach: Reach, market: Market, *, why: str) -> Iterator[Pick]:
     """Its default model, else what settings say for its provider, else the platform's pick: of what its own
-    list has, where that is known to have any."""
+    list has, where that is known to have any. Nothing where its provider may serve nobody."""
     connection = owned.connection
     slug, listed = connection.type, reach.lists.get(connection.id)
+    if not market.view.may_serve(slug):
+        return
     name = connection.default_model or _said_model(reach, slug, market)
     if name is None and listed is not None:
         name = market.usual(slug, listed)
