@@ -136,6 +136,18 @@ async def test_a_list_that_could_not_be_read_is_told_to_its_owner() -> None:
     assert "error" not in (await body_of(gate, bob))["metadata"]["providers"]["alpha"]
 
 
+async def test_what_is_wrong_with_a_connection_is_told_under_the_name_that_it_has_now() -> None:
+    gate, _ = await two_users()
+    row = await connect(gate, "alpha")
+    await sees(gate, row, OWN, error="provider_auth: no such key")
+    before = (await gate.get("/v2/models")).headers["etag"]
+    await change(gate, row, name="home")
+    gate.clock.advance(61)
+    answer = await gate.get("/v2/models", headers={"if-none-match": before})
+    told = answer.json()["metadata"]["providers"]["alpha"]["error"]
+    assert told == "connection 'home': provider_auth: no such key"
+
+
 async def test_a_connection_that_is_gone_takes_its_list_along() -> None:
     gate, _ = await two_users()
     made = await connect(gate, "alpha")

@@ -6,6 +6,7 @@ import pytest
 
 from headgate.domain.errors import GatewayFault
 from headgate.services.chat_records import ChatAsk
+from headgate.services.key_lists import MOST_USERS
 from headgate.testing.memory import MemoryConnectionStore
 from tests.support.bench import ANN, Bench, Counted, ann
 from tests.support.keys import change, connect, found, say
@@ -104,6 +105,20 @@ async def test_everything_is_read_anew_by_a_process_that_is_told_to_forget() -> 
     assert await bench.ids(one) == ["alpha/own"]
     one.forget()
     assert await bench.ids(one) == ["alpha/others"]
+
+
+async def test_of_very_many_users_the_lists_that_were_longest_unused_are_kept_no_longer() -> None:
+    bench = Reading()
+    one = bench.process("generations")
+    for number in range(MOST_USERS + 1):
+        user = f"user{number}"
+        await sees(bench, await connect(bench, "alpha", user, user=user), model("alpha/own"))
+        await bench.ids(one, ann(user_id=user))
+    reads = bench.reads
+    await bench.ids(one, ann(user_id=user))
+    assert bench.reads == reads
+    await bench.ids(one, ann(user_id="user0"))
+    assert bench.reads == reads + 1
 
 
 async def test_who_only_ever_chats_has_lists_read_anew_before_they_are_dropped() -> None:

@@ -15,6 +15,8 @@ from headgate.services.remember import Memory
 IDLE_TTL_S = 12 * 3600.0
 """Age at which a list is read anew for who calls with it and never lists: well before it is dropped, since a
 model that no list has is found by its full id alone."""
+MOST_USERS = 128
+"""Whose lists a process keeps in memory: 400 models are about 0.6 MB, and a function has 1 GB."""
 _START_AGAIN_S = 30.0
 _LOOK_AGAIN_S = 3.0
 _MOST_NOTED = 10_000
@@ -50,7 +52,8 @@ class KeyList:
     def content(self) -> tuple[object, ...]:
         """The same in every process: what is shown of it, but for when it was read and by which key."""
         kinds = None if self.kinds is None else tuple(sorted(self.kinds))
-        return (self.slug, self.source, self.version, self.error, self.own_server, kinds)
+        error = None if self.error is None else (self.name, self.error)
+        return (self.slug, self.source, self.version, error, self.own_server, kinds)
 
 
 class ConnectionLists:
@@ -78,7 +81,7 @@ class ConnectionLists:
         self._log = log
         self._ttl = timedelta(seconds=ttl_s)
         self._starter = starter
-        self._lists = Memory[Mapping[str, ConnectionModels]](clock, log, keep_s=keep_s)
+        self._lists = Memory[Mapping[str, ConnectionModels]](clock, log, keep_s=keep_s, most=MOST_USERS)
         self._started_s: dict[str, float] = {}
         self._look_again_s: dict[str, float] = {}
 
