@@ -298,6 +298,13 @@ async def test_a_key_that_may_use_none_of_the_candidates_is_refused_before_anyth
     assert stage.generation_calls.calls == []
 
 
+@pytest.mark.parametrize("name", ["alpha/m", "alpha/m:floor", "alpha/m:nitro"])
+async def test_a_fallback_does_not_stand_in_for_a_model_that_the_key_may_not_use(name: str) -> None:
+    stage = await Stage().open_shop(model("alpha/m"), model("beta/n"))
+    _, error = await stage.failure(ann(allowed_models=("beta/n",)), model=f"{name},beta/n")
+    assert (error.code, stage.asked) == ("forbidden", [])
+
+
 async def test_a_key_may_name_a_provider_by_its_other_name() -> None:
     stage = Stage(HEADGATE_ALLOW_UNLISTED_MODELS="1")
     stage.secrets.put("custom", base_url="https://llama.example/v1")

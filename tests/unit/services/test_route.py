@@ -19,6 +19,7 @@ from headgate.domain.errors import NoRoute, NotFound
 from headgate.domain.health import ProviderHealth
 from headgate.domain.secret import Secret
 from headgate.providers.registry import canonical_slug
+from headgate.services.apply_overrides import overridden
 from headgate.services.catalog import CatalogView, view_of
 from headgate.services.route import Pick, Routing, Wish, consider, find_candidates
 from headgate.services.suggest import suggest
@@ -487,3 +488,42 @@ def test_what_an_administrator_disabled_is_called_with_nobodys_key() -> None:
     to = replace(to, view=replace(to.view, overrides={off.model_id: off}))
     (found,) = consider(to, "openai/brand-new", Wish())
     assert (found.kept, found.reasons) == (False, ("disabled by an administrator",))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["openrouter/lab/m:online", "openrouter/lab/m:free:online", "openrouter/Lab/M", "openrouter/LAB/m:x:y"],
+)
+def test_no_other_spelling_lets_through_what_an_administrator_disabled(name: str) -> None:
+    off = ModelOverride(model_id="openrouter/lab/m", updated_at=START, updated_by="root", enabled=False)
+    to = keyed({"openrouter": (MINE,)})
+    to = replace(to, view=replace(to.view, overrides={off.model_id: off}))
+    (found,) = consider(to, name, Wish())
+    assert (found.kept, found.reasons) == (False, ("disabled by an administrator",))
+    (other,) = consider(to, "openrouter/lab/m2:online", Wish())
+    assert other.kept
+
+
+def test_what_an_administrator_says_of_a_suffixed_id_goes_before_what_is_said_of_the_plain_one() -> None:
+    said = [
+        ModelOverride(model_id=name, updated_at=START, updated_by="root", enabled=enabled)
+        for name, enabled in (("openrouter/lab/m", False), ("openrouter/lab/m:free", True))
+    ]
+    to = keyed({"openrouter": (MINE,)})
+    to = replace(to, view=replace(to.view, overrides={each.model_id: each for each in said}))
+    assert [
+        consider(to, f"openrouter/lab/m{suffix}", Wish())[0].kept for suffix in ("", ":free", ":free:x")
+    ] == [
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["", ":novita", ":fastest"])
+def test_an_administrators_price_is_the_price_behind_every_suffix(suffix: str) -> None:
+    dear = ModelOverride(model_id=HOSTED.id, updated_at=START, updated_by="root", price=priced("7", "8"))
+    seen = view(overridden([HOSTED], {HOSTED.id: dear}))
+    first = find_candidates(routing(seen), f"requesty/lab/open{suffix}")[0]
+    assert first.info is not None
+    assert first.info.pricing == dear.price

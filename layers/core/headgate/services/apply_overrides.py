@@ -25,7 +25,12 @@ def _applied(model: ModelInfo, override: ModelOverride) -> ModelInfo:
     if override.modality is not None:
         model = replace(model, modality=override.modality)
     if override.price is not None:
-        model = replace(model, pricing=override.price, premium=override.price.above_zero)
+        model = replace(
+            model,
+            pricing=override.price,
+            premium=override.price.above_zero,
+            suffixes=dict.fromkeys(model.suffixes, override.price),
+        )
     if override.enabled is False:
         model = replace(model, status=ModelStatus.UNAVAILABLE)
     return model

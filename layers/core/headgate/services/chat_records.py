@@ -26,6 +26,7 @@ from headgate.providers.base import ChatCall, ChatOutcome, Operation
 from headgate.providers.dialects.base import OPENAI_CHAT
 from headgate.services.key_models import bound_names, names_of, resolved, told
 from headgate.services.longest import longest_answer
+from headgate.services.offers import plain_name
 from headgate.services.route import Candidate, Wish
 
 RECORD_DAYS = 30
@@ -171,7 +172,8 @@ def denied_name(caller: Caller, candidates: Iterable[Candidate], model: str | No
     if caller.allowed_models is None or model is None:
         return None
     for name in (part.strip() for part in model.split(",")):
-        named = [each for each in candidates if {name, resolved(name)} & _names_of(each)]
+        names = {name, resolved(name), resolved(plain_name(name)), plain_name(name)}
+        named = [each for each in candidates if names & _names_of(each)]
         if named and not any(may_use(caller, each) for each in named):
             return name
     return None

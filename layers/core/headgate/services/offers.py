@@ -6,6 +6,14 @@ from decimal import Decimal
 from headgate.domain.catalog import ModelInfo, ModelStatus, ProviderStatus
 from headgate.services.catalog import CatalogView
 
+SORTING = {":floor": "price", ":nitro": "latency"}
+"""Suffixes by which offers are sorted; they belong to no model's name."""
+
+
+def plain_name(name: str) -> str:
+    """The name of a model without what sorts its offers."""
+    return next((name.removesuffix(suffix) for suffix in SORTING if name.endswith(suffix)), name)
+
 
 def is_available(model: ModelInfo, view: CatalogView, now: datetime) -> bool:
     """Whether it can be called now: not past its end, and its provider is not down."""

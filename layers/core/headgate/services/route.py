@@ -10,10 +10,8 @@ from headgate.domain.credentials import PLATFORM, Credential
 from headgate.domain.errors import NoRoute
 from headgate.services.apply_overrides import DISABLED, ELSEWHERE
 from headgate.services.catalog import CatalogView
-from headgate.services.offers import price_sum, too_dear
+from headgate.services.offers import SORTING, price_sum, too_dear
 from headgate.services.suggest import not_found
-
-_SUFFIXES = {":floor": "price", ":nitro": "latency"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,12 +278,15 @@ def _why_rejected(routing: Routing, wish: Wish, candidate: Candidate) -> tuple[s
 
 
 def _judged_id(view: CatalogView, candidate: Candidate) -> str:
-    """The id under which administrators speak of it. Behind a suffix that no list has it is still the same
-    model: none is let through by what is written after its name."""
+    """The id under which administrators speak of it. Behind suffixes that no list has, or in other letters,
+    it is still the same model: none is let through by how its name is written."""
     if candidate.info is not None:
         return candidate.info.id
-    plain = candidate.id.rpartition(":")[0]
-    return plain if plain in view.overrides and candidate.id not in view.overrides else candidate.id
+    spoken_of = {name.lower(): name for name in view.overrides} if view.overrides else {}
+    plain = candidate.id
+    while plain not in view.overrides and plain.lower() not in spoken_of and ":" in plain:
+        plain = plain.rpartition(":")[0]
+    return plain if plain in view.overrides else spoken_of.get(plain.lower(), candidate.id)
 
 
 def _picked(routing: Routing, pick: Pick) -> list[_Offer]:
@@ -309,7 +310,7 @@ def _named(routing: Routing, name: str) -> list[Candidate]:
     exact = _exact(routing, name)
     if _any_listed(exact):
         return exact
-    for suffix, by in _SUFFIXES.items():
+    for suffix, by in SORTING.items():
         plain = _exact(routing, name.removesuffix(suffix)) if name.endswith(suffix) else []
         if _any_listed(plain):
             others = _other_offers(routing, [_Offer(candidate=each, why="") for each in plain])
@@ -352,7 +353,7 @@ def listed(view: CatalogView, slug: str, native_id: str) -> ModelInfo | None:
     if found is not None:
         return found
     plain, colon, suffix = native_id.rpartition(":")
-    found = view.by_id.get(f"{slug}/{plain}") if suffix and f":{suffix}" not in _SUFFIXES else None
+    found = view.by_id.get(f"{slug}/{plain}") if suffix and f":{suffix}" not in SORTING else None
     if found is None or not colon or not found.suffixes:
         return None
     price = found.suffixes.get(suffix)
