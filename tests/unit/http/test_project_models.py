@@ -157,6 +157,21 @@ async def test_a_members_connection_that_the_project_names_shows_what_it_is_name
     assert "alpha/maker/vectors" in (await shown(gate, "/v2/models", keys.bound)).text
 
 
+async def test_what_a_members_connection_is_not_named_for_is_neither_suggested_nor_called() -> None:
+    gate, keys = await open_office()
+    vectors = model("alpha/maker/mias-vectors", modality=Modality.EMBEDDING)
+    await sees(gate, await connect(gate, "alpha", "mias-key", user="mia"), vectors)
+    owners = {"con_mias-key": "mia"}
+    await say(gate, "project:p", connections={"text": "con_mias-key"}, connection_owners=owners)
+    for name in ("mias-vectors", "mias-vector"):
+        refused = await chat(gate, keys.bound, name)
+        assert (refused.status_code, vectors.id in refused.text) == (404, False)
+    both = {"text": "con_mias-key", "embedding": "con_mias-key"}
+    await say(gate, "project:p", connections=both, connection_owners=owners)
+    gate.clock.advance(61)
+    assert vectors.id in (await chat(gate, keys.bound, "mias-vector")).text
+
+
 # -- what is called ----------------------------------------------------------------------------------------
 
 

@@ -288,7 +288,12 @@ class ReachService:
         as that user is in the project."""
         owner = said.connection_owners.get(said.connections.get(modality, ""))
         mine = await self.connections(owner) if owner is not None and project.has(owner) else _NOBODY
-        return _level_of("the project's", said, UserConnections(rows=mine.rows), modality, owns=False)
+        level = _level_of("the project's", said, UserConnections(rows=mine.rows), modality, owns=False)
+        if level.connection is None:
+            return level
+        wanted = level.connection.connection.id
+        kinds = frozenset(kind for kind, named in said.connections.items() if named == wanted)
+        return replace(level, connection=replace(level.connection, kinds=kinds))
 
     async def _named_by(self, project: Project) -> list[Level]:
         """A level for each connection that the project's settings name for any modality."""
@@ -297,8 +302,7 @@ class ReachService:
         for modality in said.connections:
             owned = (await self._project_level(project, said, modality)).connection
             if owned is not None:
-                before = found.get(owned.connection.id, owned).kinds or frozenset()
-                found[owned.connection.id] = replace(owned, kinds=before | {modality})
+                found[owned.connection.id] = owned
         return [Level(whose=each.whose, connection=each) for each in found.values()]
 
 
