@@ -60,7 +60,10 @@ def test_a_fitting_body_is_handed_on_whole(
 @ALL_FRONTS
 @pytest.mark.parametrize(
     ("model", "refused"),
-    [(None, True), ("", True), ("  ", True), (7, True), ("a\nb", True), ("x" * 1001, True), (" m ", False)],
+    [
+        *((None, True), ("", True), ("  ", True), (",", True), (" , ", True), (7, True), ("a\nb", True)),
+        *(("x" * 1001, True), (" m ", False)),
+    ],
 )
 def test_a_model_is_a_printable_name(
     ask: Callable[[dict[str, Any]], ChatAsk], body: dict[str, Any], model: Any, refused: bool

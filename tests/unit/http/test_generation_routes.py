@@ -225,6 +225,12 @@ async def test_lists_are_newest_first_in_pages_and_by_filter() -> None:
     assert (await gate.get("/v2/generations?type=image")).json()["data"] == []
 
 
+@pytest.mark.parametrize("name", [" ", ",", " , ,"])
+async def test_a_list_of_no_names_is_no_model(name: str) -> None:
+    answer = await (await gate_where()).post("/v2/generations", json=TEXT | {"model": name})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "model")
+
+
 async def test_a_status_there_is_not_is_named() -> None:
     answer = await (await gate_where()).get("/v2/generations?status=fine")
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "status")

@@ -20,6 +20,13 @@ _HOW_SENT = ("stream", "stream_options", "encoding_format")
 Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(printable)]
 
 
+def _named(text: str) -> str:
+    """Raises ValueError for a list that names nothing."""
+    if not text.strip(" ,"):
+        raise ValueError("must be a model's id.")
+    return text
+
+
 class Metadata(BaseModel):
     """The caller's own labels; project and scene are the ones Headgate knows."""
 
@@ -40,7 +47,7 @@ class GenerationRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     type: Literal["text", "embedding"]
-    model: Text | None = None
+    model: Annotated[Text, AfterValidator(_named)] | None = None
     provider: Text | None = None
     config: dict[str, Any]
     metadata: Metadata = Field(default_factory=Metadata)
