@@ -58,6 +58,8 @@ class Memory[T]:
         Raises as `get`.
         """
         if self.has(names):  # most requests find everything, and are spared the tasks
+            for name in names:
+                self._kept.move_to_end(name)
             return {name: self._kept[name].value for name in names}
         values = await asyncio.gather(*(self.get(name, read) for name in names))
         return dict(zip(names, values, strict=True))
