@@ -119,7 +119,7 @@ async def test_lists_count_though_the_audit_log_is_away() -> None:
     assert await plant.refresh() == {"alpha": "updated", "beta": "updated"}
     assert (await plant.head("alpha")).model_count
     (event,) = plant.log.named("looks.untold")
-    assert event.fields["alpha"] == "updated"
+    assert event.fields["looks"] == {"alpha": "updated", "beta": "updated"}
 
 
 async def test_keys_that_were_used_are_told_wherever_the_catalogues_table_fails() -> None:

@@ -10,4 +10,4 @@ async def tell_looks(audit: AuditLog, log: Log, run: AuditEvent) -> None:
     try:
         await audit.append_audit([run])
     except GatewayFault as fault:
-        log.error("looks.untold", code=fault.code, action=run.action, **run.details)
+        log.error("looks.untold", code=fault.code, action=run.action, looks=dict(run.details))
