@@ -9,13 +9,14 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from headgate.domain.errors import InvalidRequest
 
 _CHECKSUM_BYTES = 9
 _POSITION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z#.+", re.DOTALL)
+_ANY_PLACE = re.compile(r".+", re.DOTALL)
 
 GENERATION_FILTERS = ("status", "type", "project_id")
 
@@ -38,7 +39,7 @@ def encode_cursor(scope: str, position: str) -> str:
     return base64.urlsafe_b64encode(_checksum(scope, position) + position.encode()).decode().rstrip("=")
 
 
-def decode_cursor(scope: str, cursor: str) -> str:
+def decode_cursor(scope: str, cursor: str, *, shape: re.Pattern[str] = _POSITION) -> str:
     """The position. Raises InvalidRequest naming `cursor` when this list never gave it."""
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
@@ -46,9 +47,25 @@ def decode_cursor(scope: str, cursor: str) -> str:
     except (binascii.Error, ValueError):
         raise _refused() from None
     # Encoded again, it must be the same text: base64 itself lets several texts mean one thing.
-    if not _POSITION.fullmatch(position) or encode_cursor(scope, position) != cursor:
+    if not shape.fullmatch(position) or encode_cursor(scope, position) != cursor:
         raise _refused()
     return position
+
+
+def page_among[Row](
+    scope: str, placed: Iterable[tuple[str, Row]], *, limit: int, cursor: str | None, rising: bool = False
+) -> tuple[list[Row], str | None]:
+    """A page of a list that is at hand as a whole, and the next cursor.
+
+    placed: every row with a place of its own, sorted by it: falling, or rising where that is said.
+    Raises InvalidRequest naming `cursor`.
+    """
+    last = None if cursor is None else decode_cursor(scope, cursor, shape=_ANY_PLACE)
+    left = [
+        (place, row) for place, row in placed if last is None or (place > last if rising else place < last)
+    ]
+    page = [row for _, row in left[:limit]]
+    return page, encode_cursor(scope, left[limit - 1][0]) if len(left) > limit else None
 
 
 def check_filters(filters: Mapping[str, str]) -> None:

@@ -24,6 +24,9 @@ from headgate.http.schemas import (
 
 __all__ = ["GONE"]
 
+MOST_EVENTS = 1000
+"""Of the audit log on a page."""
+
 _USER = query("user_id", STRING, "Administrators: whose. Others: 403 for another's.")
 _PROJECT = [query("project_id", STRING, "A project that the caller is in.")]
 
@@ -71,7 +74,8 @@ AUDIT: dict[str, Any] = {
                 STRING,
                 "The id of an event, or a time (2026-11-21T09:00:00Z); later events are told.",
             ),
-            *PAGE_PARAMETERS,
+            query("limit", {**INTEGER, "minimum": 1, "maximum": MOST_EVENTS}, "Events on a page."),
+            query("cursor", STRING, "From `next_cursor`; it counts, not `after`, where both are given."),
         ]
     },
 }

@@ -129,7 +129,8 @@ TEST_CONNECTION: dict[str, Any] = {
 }
 WEBHOOK: dict[str, Any] = {"responses": answers(ref("Webhook"))}
 WEBHOOKS: dict[str, Any] = {
-    "responses": answers(obj({"data": array(ref("Webhook")), "next_cursor": nullable("string")}))
+    "responses": answers(obj({"data": array(ref("Webhook")), "next_cursor": nullable("string")})),
+    "openapi_extra": {"parameters": _PAGE},
 }
 NEW_WEBHOOK: dict[str, Any] = {
     "status_code": 201,

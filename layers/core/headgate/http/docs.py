@@ -3,6 +3,7 @@
 from typing import Any
 
 from headgate.domain.catalog import Modality, ModelStatus
+from headgate.domain.generation import GenerationStatus
 from headgate.http.examples import EXAMPLES
 from headgate.http.schemas import (
     BOOLEAN,
@@ -171,7 +172,7 @@ GENERATIONS: dict[str, Any] = {
     "responses": answers(ref("GenerationList")),
     "openapi_extra": {
         "parameters": [
-            query("status", STRING, "Only this status."),
+            query("status", enum(GenerationStatus), "Only this status."),
             query("type", enum(Modality), "Only this type."),
             query("project_id", STRING, "Only this project."),
             *PAGE_PARAMETERS,
@@ -179,10 +180,12 @@ GENERATIONS: dict[str, Any] = {
     },
 }
 PROVIDERS: dict[str, Any] = {
-    "responses": answers(obj({"data": array(ref("ProviderCard")), "next_cursor": nullable("string")}))
+    "responses": answers(obj({"data": array(ref("ProviderCard")), "next_cursor": nullable("string")})),
+    "openapi_extra": {"parameters": PAGE_PARAMETERS},
 }
 HEALTH: dict[str, Any] = {
-    "responses": answers(obj({"data": array(ref("ProviderHealth")), "next_cursor": nullable("string")}))
+    "responses": answers(obj({"data": array(ref("ProviderHealth")), "next_cursor": nullable("string")})),
+    "openapi_extra": {"parameters": PAGE_PARAMETERS},
 }
 KEYS: dict[str, Any] = {
     "responses": answers(obj({"data": array(ref("Key")), "next_cursor": nullable("string")})),

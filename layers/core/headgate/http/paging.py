@@ -15,6 +15,6 @@ def page_of(
     text = request.query_params.get("limit")
     if text is None:
         return default, request.query_params.get("cursor")
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= most:
+    if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= most:
         raise InvalidRequest.of_field("limit", f"must be a whole number from 1 to {most}.")
     return int(text), request.query_params.get("cursor")

@@ -10,7 +10,7 @@ from headgate.domain.callers import Caller
 from headgate.domain.connections import MASK, Connection, UserConnections, access_tag, key_context
 from headgate.domain.errors import Conflict, HeadgateError, InvalidRequest, NotFound
 from headgate.domain.secret import Secret
-from headgate.paging import decode_cursor, encode_cursor, position_of
+from headgate.paging import page_among, position_of
 from headgate.ports import ConnectionStore, KeyVault, Log, RefreshStarter
 from headgate.providers.base import ProviderConfig
 from headgate.providers.registry import ProviderRegistry, canonical_slug
@@ -94,13 +94,15 @@ class ConnectionManager:
         self, caller: Caller, wanted: ConnectionFilter, *, limit: int, cursor: str | None
     ) -> tuple[list[Shown], str | None]:
         """Newest first. The second value is the next cursor."""
-        scope = f"connections of {caller.user_id}"
-        below = None if cursor is None else decode_cursor(scope, cursor)
         found = await self._store.load(caller.user_id)
-        placed = [(position_of(row.created_at, row.id), row) for row in found.rows if wanted.takes(row)]
-        left = [(place, row) for place, row in placed if below is None or place < below]
-        page = [Shown(connection=row, is_default=row.id == found.default_id) for _, row in left[:limit]]
-        return page, encode_cursor(scope, left[limit - 1][0]) if len(left) > limit else None
+        rows = [row for row in found.rows if wanted.takes(row)]
+        page, next_cursor = page_among(
+            f"connections of {caller.user_id}",
+            [(position_of(row.created_at, row.id), row) for row in rows],
+            limit=limit,
+            cursor=cursor,
+        )
+        return [Shown(connection=row, is_default=row.id == found.default_id) for row in page], next_cursor
 
     # -- changing -------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from headgate.domain.callers import Caller
 from headgate.domain.errors import Conflict, InvalidRequest, NotFound
 from headgate.domain.secret import Secret
 from headgate.domain.webhooks import EVENTS, GROUPS, Webhook, secret_text, unknown_events, webhook_context
+from headgate.paging import page_among, position_of
 from headgate.ports import KeyVault, Log, WebhookStore
 from headgate.services.acts import Act
 from headgate.services.connection_rules import AddressRules
@@ -39,9 +40,13 @@ class WebhookManager:
         self._addresses = addresses
         self._log = log
 
-    async def list(self, caller: Caller) -> tuple[Webhook, ...]:
-        """Newest first."""
-        return await self._store.list_webhooks(caller.user_id)
+    async def list(
+        self, caller: Caller, *, limit: int, cursor: str | None
+    ) -> tuple[list[Webhook], str | None]:
+        """Newest first. The second value is the next cursor."""
+        rows = await self._store.list_webhooks(caller.user_id)
+        placed = [(position_of(row.created_at, row.id), row) for row in rows]
+        return page_among(f"webhooks of {caller.user_id}", placed, limit=limit, cursor=cursor)
 
     async def get(self, caller: Caller, webhook_id: str) -> Webhook:
         """Raises NotFound for another user's."""

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from headgate.domain.accounts import Flag
-from headgate.domain.audit import AuditEvent
+from headgate.domain.audit import AuditEvent, day_after
 from headgate.domain.callers import Scope
 from headgate.domain.catalog import rfc3339
 from headgate.domain.errors import InvalidRequest
 from headgate.domain.ids import first_id
 from headgate.http import account_docs as docs
 from headgate.http.access import scoped
+from headgate.http.account_docs import MOST_EVENTS
 from headgate.http.acting import act_of
 from headgate.http.answering import json_answer
 from headgate.http.body import read_json
@@ -24,7 +25,6 @@ from headgate.http.params import time_in
 
 router = APIRouter(tags=["accounts"])
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-_MOST_EVENTS = 1000
 
 
 @router.get("/v2/flags/{name}", **docs.FLAG)
@@ -48,14 +48,25 @@ async def put_flag(request: Request, name: str) -> Response:
 @scoped(Scope.ADMIN)
 async def read_audit(request: Request) -> Response:
     """Events oldest first; `next_cursor` is the id to ask on after, while there may be more."""
-    limit, cursor = page_of(request, most=_MOST_EVENTS)
-    after = request.query_params.get("after") or cursor
+    limit, cursor = page_of(request, most=MOST_EVENTS)
+    after = request.query_params.get("after")
     moment = time_in(after or "")
+    if cursor:  # who follows `next_cursor` goes on saying where the first page began
+        after, moment = _event_id(cursor), None
     events = await services_of(request).accounts.read_audit(
         after=after if moment is None else first_id("evt", moment), limit=limit
     )
     next_cursor = events[-1].id if len(events) == limit else None
     return json_answer({"data": [event_json(event) for event in events], "next_cursor": next_cursor})
+
+
+def _event_id(cursor: str) -> str:
+    """Raises InvalidRequest naming `cursor`."""
+    try:
+        day_after(cursor)
+    except InvalidRequest:
+        raise InvalidRequest.of_field("cursor", "This is no cursor of this list. Begin anew.") from None
+    return cursor
 
 
 def flag_json(flag: Flag) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from headgate.domain.callers import Caller, Scope
-from headgate.domain.catalog import rfc3339
+from headgate.domain.catalog import Modality, rfc3339
 from headgate.domain.errors import InvalidRequest, NotFound
 from headgate.domain.generation import GenerationRecord, GenerationStatus, Usage
 from headgate.domain.money import money_json
@@ -29,6 +29,7 @@ from headgate.services.once import Ending
 
 router = APIRouter(tags=["generation"])
 _FILTERS = ("status", "type", "project_id")
+_CHOICES = {"status": tuple(GenerationStatus), "type": tuple(Modality)}
 
 
 @router.post("/v1/chat/completions", **docs.CHAT)
@@ -166,8 +167,9 @@ async def list_generations(request: Request) -> Response:
     caller = caller_of_request(request)
     limit, cursor = page_of(request)
     filters = {name: value for name in _FILTERS if (value := parameter(request, name))}
-    if filters.get("status") not in (None, *GenerationStatus):
-        raise InvalidRequest.of_field("status", f"must be one of {', '.join(GenerationStatus)}.")
+    for name, known in _CHOICES.items():
+        if filters.get(name) not in (None, *known):
+            raise InvalidRequest.of_field(name, f"must be one of {', '.join(known)}.")
     found, next_cursor = await services_of(request).generations.list_by_owner(
         caller.user_id, filters=filters, limit=limit, cursor=cursor
     )

@@ -1,5 +1,6 @@
 """Providers and how they do; the description of the whole API."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import orjson
@@ -17,6 +18,8 @@ from headgate.http.access import caller_of_request, public, scoped
 from headgate.http.acting import act_of
 from headgate.http.body import parse, read_json
 from headgate.http.context import services_of
+from headgate.http.paging import MAX_LIMIT, page_of
+from headgate.paging import page_among
 from headgate.services.show_providers import ProviderCard
 
 router = APIRouter(tags=["providers"])
@@ -45,7 +48,7 @@ async def openapi(_request: Request) -> Response:
 async def get_health(request: Request) -> Response:
     """Every configured provider, as last checked; the checks cost nothing."""
     rows = await services_of(request).health.report()
-    return _json({"data": [health_json(health, head) for health, head in rows], "next_cursor": None})
+    return _page(request, "health", {health.provider: health_json(health, head) for health, head in rows})
 
 
 @router.get("/v2/providers", **docs.PROVIDERS)
@@ -88,7 +91,15 @@ async def check_connection(request: Request, connection_id: str) -> Response:
 async def _providers(request: Request, modality: Modality | None) -> Response:
     services = services_of(request)
     cards = await services.providers.cards(await services.catalog.view(), modality)
-    return _json({"data": [card_json(card) for card in cards], "next_cursor": None})
+    return _page(request, "providers", {card.spec.slug: card_json(card) for card in cards})
+
+
+def _page(request: Request, name: str, shown: Mapping[str, dict[str, Any]]) -> Response:
+    """By slug: all, where the caller asks for no fewer. Raises InvalidRequest naming `limit` or `cursor`."""
+    limit, cursor = page_of(request, default=MAX_LIMIT)
+    placed = sorted(shown.items())
+    page, next_cursor = page_among(name, placed, limit=limit, cursor=cursor, rising=True)
+    return _json({"data": page, "next_cursor": next_cursor})
 
 
 def card_json(card: ProviderCard) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from headgate.http.body import parse, printable, read_json
 from headgate.http.context import services_of
 from headgate.http.docs import GONE
 from headgate.http.once import made_once
+from headgate.http.paging import MAX_LIMIT, page_of
 from headgate.services.acts import Act
 from headgate.services.manage_webhooks import webhook_secret_of
 
@@ -58,9 +59,12 @@ async def create_webhook(request: Request) -> Response:
 @router.get("/v2/webhooks", **docs.WEBHOOKS)
 @scoped(Scope.CONNECTIONS)
 async def list_webhooks(request: Request) -> Response:
-    """All of the caller's own, newest first."""
-    rows = await services_of(request).webhooks.list(caller_of_request(request))
-    return json_answer({"data": [webhook_json(row) for row in rows], "next_cursor": None})
+    """The caller's own, newest first."""
+    limit, cursor = page_of(request, default=MAX_LIMIT)
+    rows, next_cursor = await services_of(request).webhooks.list(
+        caller_of_request(request), limit=limit, cursor=cursor
+    )
+    return json_answer({"data": [webhook_json(row) for row in rows], "next_cursor": next_cursor})
 
 
 @router.get("/v2/webhooks/{webhook_id}", **docs.WEBHOOK)
