@@ -173,6 +173,12 @@ async def test_a_key_in_the_query_is_no_key() -> None:
     assert answer.status_code == 401
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/v2/models", "/api/v2/connections"])
+async def test_who_is_not_known_is_told_how_to_say_who_he_is(path: str) -> None:
+    answer = await (await open_gate()).get(path, key=None)
+    assert answer.headers["www-authenticate"] == 'Bearer realm="headgate"'
+
+
 async def test_a_fault_while_looking_a_key_up_is_503_with_when_to_come_back_and_never_401() -> None:
     gate = await open_gate()
     gate.accounts.fault = GatewayFault.unavailable("The table")

@@ -49,6 +49,8 @@ def render(error: HeadgateError, *, path: str, request_id: str) -> tuple[int, li
     else:
         body = problem(error, status=status, request_id=request_id)
         headers.append((b"content-type", b"application/problem+json"))
+    if status == 401:  # RFC 9110 §15.5.2
+        headers.append((b"www-authenticate", b'Bearer realm="headgate"'))
     if status == 415:  # RFC 9110 §15.5.16
         headers.append((b"accept-encoding", ACCEPTED.encode()))
     if error.retry_after_s is not None and error.retryable:
