@@ -315,6 +315,16 @@ async def test_a_server_whose_list_nobody_has_read_is_asked() -> None:
     assert keys_for(await with_lists(desk), "custom", "llama") == ["con_home", "platform"]
 
 
+async def test_of_what_no_list_has_every_server_is_asked_whose_list_nobody_has_read() -> None:
+    desk = Desk()
+    await served(desk, "home", "llama")
+    await served(desk, "old")
+    await served(desk, "new")
+    reach = await with_lists(desk)
+    assert set(keys_for(reach, "custom", "gemma", platform=False)) == {"con_old", "con_new"}
+    assert keys_for(reach, "custom", "llama", platform=False) == ["con_home"]
+
+
 async def test_a_list_that_was_never_read_well_is_none() -> None:
     desk = Desk()
     row = await connect(desk, "custom", "home", base_url="https://home.example")

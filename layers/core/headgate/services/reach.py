@@ -123,10 +123,13 @@ class Reach:
 
     def _having(self, own: list[Owned], native_id: str, *, listed: bool) -> list[Owned]:
         """A connection with an address of its own is a server of its own: it is asked for what its list has.
-        What nobody lists goes to the first of them alone."""
+        What none of them lists goes to those whose lists are not known; else, if the platform does not list
+        it either, to the first of them alone."""
         servers = [each for each in own if each.connection.base_url]
         having = [each for each in servers if native_id in self.lists.get(each.connection.id, ())]
-        if not having and not (listed and all(each.connection.id in self.lists for each in servers)):
+        if not having:
+            having = [each for each in servers if each.connection.id not in self.lists]
+        if not having and not listed:
             having = servers[:1]
         return [each for each in own if not each.connection.base_url or each in having]
 
