@@ -8,10 +8,12 @@ read.
 import logging
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable
 from threading import Lock, Thread
 from typing import Any
 
+from moto.core.model_instances import model_data
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodbstreams.models import DynamoDBStreamsBackend, dynamodbstreams_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -59,7 +61,16 @@ def forget_read(table_name: str, sequence_number: int) -> None:
             del streams.shard_iterators[arn]
 
 
+def track_nothing() -> None:
+    """moto lists every object that it ever made, for a page of its own, and with that keeps the copies of all
+    items of a table that each transaction makes: 1 GB after 160 chats, 7 GB after 500 (5.2.5, measured).
+    """
+    for model in model_data["dynamodb"].values():
+        model.instances_tracked = deque(maxlen=0)  # type: ignore[attr-defined]
+
+
 def main() -> None:
+    track_nothing()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     app = OneAtATime(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)

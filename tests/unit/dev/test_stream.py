@@ -4,9 +4,11 @@ import asyncio
 import base64
 import contextlib
 import json
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -237,3 +239,27 @@ def test_what_was_read_is_dropped_and_later_changes_still_come(
     assert [record["dynamodb"]["Keys"]["pk"]["S"] for record in left] == ["c"]
     put(dynamodb, "d")
     assert sequence_number(read_from_the_start()[-1]) == sequence_number(first) + 3
+
+
+def memory_kb(moto: Moto) -> int:
+    status = Path(f"/proc/{moto.pid}/status")
+    if status.exists():
+        return int(status.read_text().partition("VmRSS:")[2].split()[0])
+    told = subprocess.check_output(["ps", "-o", "rss=", "-p", str(moto.pid)])
+    return int(told)
+
+
+def test_transactions_take_no_memory_for_good(moto: Moto, dynamodb: Any) -> None:
+    """Each makes a copy of every item."""
+
+    def transact(times: int) -> None:
+        for number in range(times):
+            item = {"pk": {"S": f"once {number % 10}"}}
+            dynamodb.transact_write_items(TransactItems=[{"Put": {"TableName": "things", "Item": item}}])
+
+    for number in range(100):
+        put(dynamodb, f"key {number}", data={"S": "x" * 2_000}, n={"N": "1"})
+    transact(15)
+    before_kb = memory_kb(moto)
+    transact(60)
+    assert memory_kb(moto) - before_kb < 10_000
