@@ -347,6 +347,20 @@ def test_what_another_version_counted_at_one_item_counts_on() -> None:
     play(update())
 
 
+def test_what_another_version_counted_at_items_of_its_own_is_not_lost_where_one_is_left() -> None:
+    async def update() -> None:
+        items = ItemsInUse()
+        process, sole = Process(items), counter(30, 2, parts=1)
+        for number in range(12):
+            await process.count(counter(30, 2), f"gen_{number}")
+        with pytest.raises(Refused):  # as who meets others looks; from now on it looks first
+            await process.windows.seen_full(replace(sole, amount=30), await process.windows.read(sole))
+        await process.count(sole, "after")
+        assert (await process.windows.read(sole)).left == 30 - 13 * 2
+
+    play(update())
+
+
 # -- together with others -----------------------------------------------------------------------------------
 
 

@@ -115,7 +115,7 @@ class _Counting:
 
     @property
     def steps(self) -> Sequence[Step]:
-        if self._counter.parts == 1 or self._counter.room < 0:
+        if self._counter.room < 0 or (self._counter.parts == 1 and len(self._parts) == 1):
             return [self._windows.sole(self._counter, self._parts[0])]
         return [self._windows.step(self._counter, part) for part in self._parts]
 

@@ -13,7 +13,11 @@ Measure = Literal["requests", "tokens", "spend"]
 
 MOST_PARTS = 16
 _A_PART: Mapping[Measure, int] = {"requests": 300, "tokens": 250_000, "spend": 2 * 10**9}
-"""What one part of a window is for: as many chats use it up, roughly, as one item bears (docs/adr/0005)."""
+"""What one part of a window is for: as many chats use it up, roughly, as one item bears (docs/adr/0005).
+
+With larger ones a limit has fewer items, and whoever finds room there does not look at those it had before:
+of windows that are open at the update, a month's too, more may be used up than is allowed.
+"""
 
 _INSTEAD: Mapping[Measure, str] = {
     "requests": "ask an administrator for a higher limit",
