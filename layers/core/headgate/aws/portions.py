@@ -18,7 +18,10 @@ from functools import cached_property
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What is added at one item, if it has `at_most` or `at_least` so much before; both None: in any case."""
+    """What is added at one item, if it has at most `at_most` before, or at least `at_least`. Neither: always.
+
+    Mostly only one is given. Both are for an item that stays on its side of its portion, whichever that is.
+    """
 
     place: int
     added: int
@@ -146,7 +149,8 @@ def _filled(window: Window, amount: int, home: int) -> list[Part]:
 
 
 def _drawn_below(window: Window, amount: int, home: int) -> list[Part]:
-    """None is above its portion any more."""
+    """More is given back than all are above their portions: those give that, and `home` the rest, so that
+    none is above. All are named, since the conditions of all are what makes sure of it."""
     added = {place: -window.over.get(place, 0) for place in window.places}
     added[home] += amount - sum(added.values())
     return [

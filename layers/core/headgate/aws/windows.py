@@ -161,7 +161,7 @@ class _Correcting:
 
 
 def _condition(part: Part) -> When | None:
-    """What is not there has nothing."""
+    """An item that is not there counts as one at zero; a comparison with what it lacks never holds."""
     texts: list[str] = []
     values: dict[str, Value] = {}
     if part.at_most is not None:
