@@ -19,6 +19,8 @@ from moto.dynamodbstreams.models import DynamoDBStreamsBackend, dynamodbstreams_
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from dev.moto_transactions import copy_what_is_touched
+
 _KEPT_ITERATORS = 16
 
 type StartResponse = Callable[..., Any]
@@ -71,6 +73,7 @@ def track_nothing() -> None:
 
 def main() -> None:
     track_nothing()
+    copy_what_is_touched()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     app = OneAtATime(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
