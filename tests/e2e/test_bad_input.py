@@ -134,6 +134,7 @@ WRONG_CHATS: list[tuple[str, Any, str]] = [
     ("model", ["openai/x"], "model"),
     ("model", "", "model"),
     ("model", " \t ", "model"),
+    ("model", ",,,", "model"),
     ("model", "x" * 1001, "model"),
     ("messages", _GONE, "messages"),
     ("messages", [], "messages"),
@@ -261,7 +262,6 @@ def test_control_characters_in_a_models_name_are_refused_before_anything_is_sent
         ("openruter/gpt-listed", "openrouter/gpt-listed"),
         ("\U0001f600" * 500, None),
         ("../../etc/passwd", None),
-        (",,,", None),
     ],
 )
 def test_an_unknown_model_is_404_with_the_closest_ids(

@@ -137,7 +137,7 @@ def _model_errors(body: Mapping[str, Any]) -> list[FieldError]:
 
 
 def _bad_name(name: Any) -> str | None:
-    if not isinstance(name, str) or not name.strip(" ,") or len(name) > 1000:
+    if not isinstance(name, str) or not name.replace(",", " ").strip() or len(name) > 1000:
         return "must be a model's id."
     return None if name.strip().isprintable() else "must not hold control characters."
 

@@ -22,7 +22,7 @@ Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(print
 
 def _named(text: str) -> str:
     """Raises ValueError for a list that names nothing."""
-    if not text.strip(" ,"):
+    if not text.replace(",", " ").strip():
         raise ValueError("must be a model's id.")
     return text
 
