@@ -37,8 +37,8 @@ WHERE_OTHERS_ARE_MET = {
         Call("dynamodb:Query", "GenerationsTable", "RATE#*"),
     },
 }
-"""What a function does only when transactions meet, which in moto they never do, or when a large limit is nearly
-used up."""
+"""What a function does only when transactions meet, which in moto they never do, or when a large limit is
+nearly used up."""
 
 type Made = tuple[str, set[Call]]
 
