@@ -70,7 +70,7 @@ class Twins(Bench):
         for twin in self.twins:
             twin.configure(self.environ, self.adapters)
             self.register(twin.services)
-            twin.services.chat.settle_pauses_s = ()
+            twin.services.chat_means.settle_pauses_s = ()
             twin.services.repeats.wait_s = 5.0
         self.key = ""
 

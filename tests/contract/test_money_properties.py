@@ -211,7 +211,7 @@ async def play(story: Story, shop: Shop, user_id: str) -> None:
     stage.generations = cast("MemoryGenerationStore", shop.store)
     stage.generation_calls = Counted(fickle)
     stage.one = stage.process()
-    stage.one.chat.settle_pauses_s = (0.0,)
+    stage.one.chat_means.settle_pauses_s = (0.0,)
     await stage.open_shop(A)
     stage.transport.on("https://alpha.example/chat", answer)
     if story.granted:

@@ -14,8 +14,8 @@ from headgate.domain.errors import (
 )
 from headgate.domain.generation import GenerationRecord
 from headgate.ports import WireRequest
-from headgate.services.chat import ChatRun
 from headgate.services.chat_records import ChatAsk
+from headgate.services.chat_run import ChatRun
 from headgate.testing.memory import Answer
 from headgate.testing.transport import Step
 from tests.support.bench import ANN, Bench

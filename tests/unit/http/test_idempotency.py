@@ -417,10 +417,10 @@ async def test_who_waits_and_leaves_stops_asking() -> None:
 async def test_a_generation_that_nobody_ended_lets_the_key_go_once_it_is_swept() -> None:
     gate = await gate_of(said("one"), said("two"), HEADGATE_REQUEST_TIMEOUT_S="60")
     one = gate.process()
-    one.chat.settle_pauses_s = ()
+    one.chat_means.settle_pauses_s = ()
     gate.generations.fault = GatewayFault.unavailable("The store")
     gate.generations.faults_after = 1
-    FUNCTIONS["generations"].services.chat.settle_pauses_s = ()
+    FUNCTIONS["generations"].services.chat_means.settle_pauses_s = ()
     FUNCTIONS["generations"].services.repeats.wait_s = 0.05
     assert (await ask(gate)).status_code == 200
     gate.generations.fault = None

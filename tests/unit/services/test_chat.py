@@ -94,7 +94,7 @@ async def test_a_begin_that_fails_calls_no_provider() -> None:
 async def test_a_finish_that_fails_still_delivers_the_answer_and_is_logged() -> None:
     stage = await Stage().open_shop()
     stage.answers("alpha", said("hello"), lines("say hello", "END"))
-    stage.one.chat.settle_pauses_s = ()
+    stage.one.chat_means.settle_pauses_s = ()
     stage.generations.fault, stage.generations.faults_after = GatewayFault.unavailable("The table"), 1
     run = stage.run()
     await run.prepare()

@@ -33,7 +33,7 @@ HELD = 1_002_000
 
 async def shop(*models: ModelInfo, granted: int = 10_000_000, **environ: str) -> Stage:
     stage = await Stage(HEADGATE_CREDITS="enforced", **environ).open_shop(*models)
-    stage.one.chat.settle_pauses_s = (0.0, 0.0)
+    stage.one.chat_means.settle_pauses_s = (0.0, 0.0)
     if granted:
         entry = LedgerEntry(
             id="led_grant", user_id="ann", at=START, kind=EntryKind.GRANT, amount_nanousd=granted
@@ -267,7 +267,7 @@ async def test_a_store_that_is_away_for_a_moment_costs_nobody_anything() -> None
     run = stage.run(body=SHORT)
     await run.prepare()
     stage.generations.fault = GatewayFault.unavailable("The table")
-    stage.one.chat.settle_pauses_s = (0.0, 0.05)
+    stage.one.chat_means.settle_pauses_s = (0.0, 0.05)
     asyncio.get_running_loop().call_later(0.01, lambda: setattr(stage.generations, "fault", None))
     await run.answer()
     assert await kinds(stage) == [("hold", -HELD), ("settle", HELD - 210_000)]

@@ -12,8 +12,8 @@ from headgate.bootstrap import Container
 from headgate.domain.catalog import ModelInfo, ProviderStatus
 from headgate.domain.errors import CODES, HeadgateError, NotFound
 from headgate.domain.health import ProviderHealth
-from headgate.services.chat import ChatRun
 from headgate.services.chat_records import ChatAsk
+from headgate.services.chat_run import ChatRun
 from headgate.services.route import Wish
 from headgate.testing.clock import START
 from headgate.testing.transport import Answer

@@ -197,7 +197,7 @@ async def test_nothing_is_opened_for_a_request_that_is_refused_before_it_begins(
 async def test_explaining_opens_nothing() -> None:
     stage = await Stage().open_shop()
     await connect(stage, "con_1", "alpha")
-    rows = await Explainer(stage.one.chat).explain(ANN, ChatAsk(body=BODY, model="maker/m"))
+    rows = await Explainer(stage.one.chat_means).explain(ANN, ChatAsk(body=BODY, model="maker/m"))
     assert "con_1" in {row.candidate.credential.connection_id for row in rows}
     assert stage.vault.unsealed == []
 

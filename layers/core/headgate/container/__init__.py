@@ -12,6 +12,7 @@ from headgate.container.shared import Shared
 
 if TYPE_CHECKING:
     from headgate.services.chat import ChatService
+    from headgate.services.chat_means import ChatMeans
     from headgate.services.check_connection import ConnectionChecker
     from headgate.services.check_health import HealthService
     from headgate.services.check_webhook import WebhookChecker
@@ -126,11 +127,23 @@ class Container(Shared):
     def chat(self) -> "ChatService":
         from headgate.services.chat import ChatService  # noqa: PLC0415
 
-        return ChatService(
-            catalog=self.catalog,
+        return ChatService(self.chat_means)
+
+    @cached_property
+    def chat_means(self) -> "ChatMeans":
+        from headgate.services.chat_means import ChatMeans  # noqa: PLC0415
+        from headgate.services.survey import Surveyor  # noqa: PLC0415
+
+        surveyor = Surveyor(
             seen=self.caller_catalog,
             registry=self.registry,
             platform=self.platform,
+            reach=self.reach,
+            clock=self.clock,
+            settings=self.settings,
+        )
+        return ChatMeans(
+            surveyor=surveyor,
             binder=self.binder,
             reach=self.reach,
             generations=self.generations,
@@ -150,7 +163,7 @@ class Container(Shared):
     def explain(self) -> "Explainer":
         from headgate.services.explain import Explainer  # noqa: PLC0415
 
-        return Explainer(self.chat)
+        return Explainer(self.chat_means)
 
     @cached_property
     def health(self) -> "HealthService":

@@ -6,6 +6,7 @@ from fastapi import Request
 
 if TYPE_CHECKING:
     from headgate.ports import AccountStore, CatalogStore, Clock, ConnectionStore, GenerationStore, Log
+    from headgate.providers.registry import ProviderRegistry
     from headgate.services.authenticate import Authenticator
     from headgate.services.caller_catalog import CallerCatalog
     from headgate.services.catalog import Catalog
@@ -54,6 +55,8 @@ class Services(Protocol):
     def catalog_store(self) -> "CatalogStore": ...
     @property
     def models(self) -> "ModelLister": ...
+    @property
+    def registry(self) -> "ProviderRegistry": ...
     @property
     def chat(self) -> "ChatService": ...
     @property

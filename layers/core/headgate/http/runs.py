@@ -17,8 +17,8 @@ from headgate.http.lent import lent_keys
 from headgate.http.numbering import EventNumbers
 from headgate.http.once import claim_of, replayed
 from headgate.http.sse import STREAM_HEADERS, ClientGone, cancelled_when_client_leaves
-from headgate.services.chat import ChatRun
 from headgate.services.chat_records import ChatAsk
+from headgate.services.chat_run import ChatRun
 from headgate.services.once import AnswerKeeper, Ending, kept_headers
 
 CLIENT_CLOSED = 499
@@ -76,10 +76,10 @@ async def begun(
 
 def _run_of(request: Request, ask: ChatAsk) -> ChatRun:
     """A run for this caller, with the keys lent for it, whose record names the request."""
-    chat = services_of(request).chat
-    lent = lent_keys(request, chat.registry.has)
+    services = services_of(request)
+    lent = lent_keys(request, services.registry.has)
     named = replace(ask, request_id=request.state.request_id, lent=lent)
-    return chat.run(caller_of_request(request), named, request.state.timing.add)
+    return services.chat.run(caller_of_request(request), named, request.state.timing.add)
 
 
 def run_headers(run: ChatRun) -> list[Header]:

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from headgate.domain.admission import Closing
 from headgate.domain.callers import Caller
@@ -18,6 +17,7 @@ from headgate.domain.ids import new_id
 from headgate.providers.base import ChatAnswer, ChatCall, ChatOutcome, StreamEvent
 from headgate.providers.bound import BoundProvider
 from headgate.services.charge import admit, charge_usd, charged_nanousd, closing_of, counters_of, free_of
+from headgate.services.chat_means import ChatMeans
 from headgate.services.chat_records import (
     ChatAsk,
     call_of,
@@ -32,10 +32,8 @@ from headgate.services.chat_source import Source
 from headgate.services.once import AnswerKeeper
 from headgate.services.route import Candidate
 from headgate.services.settle import settle, tell_keys
+from headgate.services.survey import Survey
 from headgate.services.turns import Turns, last_word
-
-if TYPE_CHECKING:
-    from headgate.services.chat import ChatService, Survey
 
 StageTimer = Callable[[str, float], None]
 
@@ -46,20 +44,16 @@ _SLOW_S = 30.0
 class ChatRun:
     """One generation from start to settlement. Used once, by one task."""
 
-    def __init__(
-        self, service: "ChatService", caller: Caller, ask: ChatAsk, timer: StageTimer | None
-    ) -> None:
-        self._service = service
+    def __init__(self, means: ChatMeans, caller: Caller, ask: ChatAsk, timer: StageTimer | None) -> None:
+        self._means = means
         self._caller = caller
         self._ask = ask
         self._timer = timer or (lambda _stage, _duration_s: None)
-        self._started_s = service.clock.monotonic()
-        limit_s = min(
-            ask.deadline_s or service.settings.request_timeout_s, service.settings.request_timeout_s
-        )
+        self._started_s = means.clock.monotonic()
+        limit_s = min(ask.deadline_s or means.settings.request_timeout_s, means.settings.request_timeout_s)
         self._allowed_s = limit_s
         self._deadline_s = self._started_s + limit_s
-        self._turns = Turns(service.circuits, ask, caller.user_id)
+        self._turns = Turns(means.circuits, ask, caller.user_id)
         self._record: GenerationRecord | None = None
         self._survey: Survey | None = None
         self._source: Source | None = None
@@ -95,9 +89,9 @@ class ChatRun:
 
     async def prepare(self) -> None:
         """Finds candidates and writes the record, if any. Raises before anything is called or charged."""
-        service, clock = self._service, self._service.clock
+        means, clock = self._means, self._means.clock
         started_s = clock.monotonic()
-        self._survey = await service.survey(self._caller, self._ask)
+        self._survey = await means.surveyor.survey(self._caller, self._ask)
         found = within_key(self._caller, self._survey.candidates(), self._ask.model)
         routed_s = clock.monotonic()
         self._timer("route", routed_s - started_s)
@@ -109,22 +103,22 @@ class ChatRun:
 
         Who lacks the credits for the dearest candidate may still be served by those that cost nothing.
         """
-        service = self._service
+        means = self._means
         if self._ask.operation == "count_tokens":
             self._turns.left = candidates
-            return await service.generations.count(counters_of(self._caller, service.clock.now()))
+            return await means.generations.count(counters_of(self._caller, means.clock.now()))
         try:
             await self._admit(candidates)
         except LimitReached as refused:
-            free = free_of(candidates, self._ask, service.tariff)
+            free = free_of(candidates, self._ask, means.tariff)
             if refused.code != "insufficient_credits" or not free:
                 raise
             await self._admit(free)
 
     async def _admit(self, candidates: list[Candidate]) -> None:
-        service, now = self._service, self._service.clock.now()
+        means, now = self._means, self._means.clock.now()
         admitted = admit(
-            self._caller, self._ask, candidates, generation_id=self.id, now=now, tariff=service.tariff
+            self._caller, self._ask, candidates, generation_id=self.id, now=now, tariff=means.tariff
         )
         record = running_record(
             self.id,
@@ -136,7 +130,7 @@ class ChatRun:
             held_nanousd=admitted.held_nanousd,
             raised=admitted.raised,
         )
-        await service.generations.begin(record, admitted.admission)
+        await means.generations.begin(record, admitted.admission)
         self._record, self._turns.left = record, candidates
 
     # -- whole ----------------------------------------------------------------------------------------------
@@ -153,10 +147,10 @@ class ChatRun:
         except asyncio.CancelledError:
             await asyncio.shield(self._settle(GenerationStatus.CANCELLED))
             raise
-        started_s = self._service.clock.monotonic()
+        started_s = self._means.clock.monotonic()
         self._last = answer.body
         await self._settle(GenerationStatus.SUCCEEDED, outcome=with_counts(answer.outcome, self._ask.body))
-        self._timer("settle", self._service.clock.monotonic() - started_s)
+        self._timer("settle", self._means.clock.monotonic() - started_s)
         return answer
 
     async def _answer_of(self, bound: BoundProvider, candidate: Candidate) -> ChatAnswer:
@@ -239,9 +233,9 @@ class ChatRun:
                 data = b"".join(held)
                 if self.keeper is not None and not source.ended:
                     self.keeper.give(data)
-                given_s = self._service.clock.monotonic()
+                given_s = self._means.clock.monotonic()
                 yield data
-                self._waited_s += self._service.clock.monotonic() - given_s
+                self._waited_s += self._means.clock.monotonic() - given_s
                 held.clear()
 
     async def _take_over(self, broken: Source, error: HeadgateError, *, sent: bool) -> HeadgateError | None:
@@ -265,7 +259,7 @@ class ChatRun:
     def _was_held_up(self) -> bool:
         """Whether it lasted for want of a client that reads: no provider waits for ever, nor does the
         deadline, and an answer does not become free by being read too slowly."""
-        lasted_s = self._service.clock.monotonic() - self._started_s
+        lasted_s = self._means.clock.monotonic() - self._started_s
         return self._waited_s >= max(_SLOW_S, lasted_s / 2)
 
     async def abandon(self) -> None:
@@ -294,18 +288,18 @@ class ChatRun:
 
     async def _first_of[T](self, call: Callable[[BoundProvider, Candidate], Awaitable[T]]) -> T:
         """What the first candidate that succeeds gives; candidates tried are used up."""
-        started_s = self._service.clock.monotonic()
+        started_s = self._means.clock.monotonic()
         try:
             return await self._try_each(call)
         finally:
-            self._timer("provider", self._service.clock.monotonic() - started_s)
+            self._timer("provider", self._means.clock.monotonic() - started_s)
 
     async def _try_each[T](self, call: Callable[[BoundProvider, Candidate], Awaitable[T]]) -> T:
         told: HeadgateError | None = None
         while self._turns.left:
             candidate = self._turns.take()
             try:
-                bound = await self._service.binder.bind(
+                bound = await self._means.binder.bind(
                     candidate.provider, candidate.credential, self._turns.opened.append
                 )
                 self._calling = True
@@ -316,7 +310,7 @@ class ChatRun:
             except Exception as raised:  # noqa: BLE001 - a provider's own code may raise anything
                 error = self._turns.failed(candidate, self._as_error(raised, candidate))
                 told = last_word(told, error)
-                late = self._service.clock.monotonic() >= self._deadline_s
+                late = self._means.clock.monotonic() >= self._deadline_s
                 if late or not self._turns.may_go_on(candidate, error):
                     raise told from None
                 continue
@@ -330,7 +324,7 @@ class ChatRun:
         """A crash in a provider's own code is the gateway's fault, and settled like any other error."""
         if isinstance(raised, HeadgateError):
             return raised
-        self._service.log.error("provider.crashed", provider=candidate.provider, error=type(raised).__name__)
+        self._means.log.error("provider.crashed", provider=candidate.provider, error=type(raised).__name__)
         return GatewayFault("The provider's own code failed.", provider=candidate.provider)
 
     def _call(self, candidate: Candidate) -> ChatCall:
@@ -338,10 +332,10 @@ class ChatRun:
         return self.call
 
     def _price(self, candidate: Candidate) -> Callable[[Usage], Decimal | None]:
-        return lambda usage: charge_usd(usage, candidate, self._service.tariff)
+        return lambda usage: charge_usd(usage, candidate, self._means.tariff)
 
     def _left_s(self) -> float:
-        return max(0.0, self._deadline_s - self._service.clock.monotonic())
+        return max(0.0, self._deadline_s - self._means.clock.monotonic())
 
     async def _settle(
         self,
@@ -357,7 +351,7 @@ class ChatRun:
         if self._settled:
             return await self._mark_connections()
         self._settled = True
-        service, now = self._service, self._service.clock.now()
+        means, now = self._means, self._means.clock.now()
         begun = self._record or running_record(self.id, self._caller, self._ask, now=now, allowed_s=0)
         ended = finished_record(
             begun,
@@ -366,7 +360,7 @@ class ChatRun:
             served=self.served,
             asked=self._turns.asked,
             outcome=outcome,
-            charged_nanousd=charged_nanousd(status, self.served, outcome, service.tariff),
+            charged_nanousd=charged_nanousd(status, self.served, outcome, means.tariff),
             attempts=self.attempts,
             opened=self._turns.opened,
             error=error,
@@ -384,16 +378,16 @@ class ChatRun:
     async def _close(
         self, record: GenerationRecord, closing: Closing | None, error: HeadgateError | None
     ) -> None:
-        store, log = self._service.generations, self._service.log
+        store, log = self._means.generations, self._means.log
         if closing is None:
             await tell_keys(store, log, record)
         else:
             if self.keeper is not None:
                 closing = replace(closing, answer=await self.keeper.keep(record, self._last, error))
-            await settle(store, log, record, closing, pauses_s=self._service.settle_pauses_s)
+            await settle(store, log, record, closing, pauses_s=self._means.settle_pauses_s)
         await self._mark_connections()
 
     async def _mark_connections(self) -> None:
         """Last, since a request's outcome does not hang on it."""
         for connection, reason in self._turns.marks():
-            await self._service.reach.note_attention(connection, reason)
+            await self._means.reach.note_attention(connection, reason)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from headgate.domain.callers import Caller
 from headgate.domain.catalog import ProviderStatus
 from headgate.services.charge import longest_charge
-from headgate.services.chat import ChatService
+from headgate.services.chat_means import ChatMeans
 from headgate.services.chat_naming import circuit_of
 from headgate.services.chat_records import ChatAsk, denied_name, estimated_tokens, may_use
 from headgate.services.key_models import NOT_FOR_KEY
@@ -29,8 +29,8 @@ class Explained:
 class Explainer:
     """Answers from the catalogue, and from how this process has fared with the providers."""
 
-    def __init__(self, chat: ChatService) -> None:
-        self._chat = chat
+    def __init__(self, means: ChatMeans) -> None:
+        self._means = means
 
     async def explain(self, caller: Caller, ask: ChatAsk) -> list[Explained]:
         """Every candidate in the order in which it would be tried, then those this caller's key may not use,
@@ -38,7 +38,7 @@ class Explainer:
 
         Raises NotFound when nothing has that name.
         """
-        survey = await self._chat.survey(caller, ask)
+        survey = await self._means.surveyor.survey(caller, ask)
         considered = _within_key(caller, survey.considered, ask.model)
         considered = [self._left_alone(each, ask) for each in considered]
         considered.sort(key=lambda each: (not each.kept, _LEFT_ALONE in each.reasons))
@@ -51,7 +51,7 @@ class Explainer:
                     candidate=each.candidate,
                     kept=each.kept,
                     reasons=each.reasons,
-                    estimated_nanousd=longest_charge(each.candidate, ask, self._chat.tariff, tokens=tokens),
+                    estimated_nanousd=longest_charge(each.candidate, ask, self._means.tariff, tokens=tokens),
                     health=view.status_of(each.candidate.provider),
                     latency_ms=health.latency_p50_ms if health is not None else None,
                 )
@@ -61,7 +61,7 @@ class Explainer:
     def _left_alone(self, each: Considered, ask: ChatAsk) -> Considered:
         """As this process knows it: another may have fared better with that provider."""
         name = circuit_of(each.candidate, ask)
-        if not each.kept or self._chat.circuits.would_allow(name):
+        if not each.kept or self._means.circuits.would_allow(name):
             return each
         return replace(each, reasons=(*each.reasons, _LEFT_ALONE))
 

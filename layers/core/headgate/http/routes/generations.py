@@ -116,7 +116,7 @@ async def create_generation(request: Request) -> Response:
 async def explain_generation(request: Request) -> Response:
     """Every candidate, with why it was kept or rejected. Nothing is called, recorded or charged."""
     services = services_of(request)
-    lent = lent_keys(request, services.chat.registry.has)
+    lent = lent_keys(request, services.registry.has)
     ask = replace(_generation_ask(await read_json(request)), lent=lent)
     explanation = await services.explain.explain(caller_of_request(request), ask)
     return _json(
