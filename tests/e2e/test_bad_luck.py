@@ -38,7 +38,7 @@ from tests.e2e.upstream import (
 )
 from tests.integration.local_gateway import Gateway, StartGateway, free_port
 
-SILENCE_S = 1.0
+SILENCE_S = 2.0
 """What the gateway bears of a provider's, before the head and in the body."""
 PING_S = 0.2
 CHATS = "/v1/chat/completions"
@@ -229,7 +229,7 @@ HARMLESS: dict[str, Script] = {
     "talks on after the end": stream(STREAM + words("more")),
     "hangs after the end": stream(STREAM, End.HANG),
     "keeps alive for longer than silence is borne": stream(
-        *(step for _ in range(6) for step in (b": wait\n\n", Pause(0.25))), STREAM
+        *(step for _ in range(11) for step in (b": wait\n\n", Pause(0.25))), STREAM
     ),
     "continues first": (b"HTTP/1.1 100 Continue\r\n\r\n", *stream(STREAM)),
     "packs the answer": whole(

@@ -134,8 +134,19 @@ def test_a_type_without_a_coding_is_refused_before_anything_is_written() -> None
         codec_of(int)
 
 
-def test_ten_thousand_models_are_read_within_a_second() -> None:
-    """Of processor time. Measured at 0.13 s on a quiet core; the bound catches a change of kind, no more."""
+def test_ten_thousand_models_are_read_in_time_that_grows_with_their_number() -> None:
+    """Measured at 0.13 s on a quiet core; the bound catches a change of kind, no more."""
+
+    def took_s(content: bytes, number: int) -> float:
+        """Of processor time, the least of three."""
+        tries = []
+        for _ in range(3):
+            started_s = time.process_time()
+            read = load_models(content)
+            tries.append(time.process_time() - started_s)
+            assert len(read) == number
+        return min(tries)
+
     models = [
         model(
             f"m{number}",
@@ -147,8 +158,5 @@ def test_ten_thousand_models_are_read_within_a_second() -> None:
         )
         for number in range(10_000)
     ]
-    content = dump_models(models)
-    started_s = time.process_time()
-    read = load_models(content)
-    assert time.process_time() - started_s < 1.0
-    assert len(read) == 10_000
+    few_s = took_s(dump_models(models[:1_000]), 1_000)
+    assert took_s(dump_models(models), 10_000) < 40 * few_s
