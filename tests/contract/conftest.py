@@ -134,7 +134,7 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(scope="session")
-def _admin(_session_aws: Aws) -> Iterator[Any]:
+def admin(_session_aws: Aws) -> Iterator[Any]:
     """A client beside the adapters', for what only an operator does."""
     client = Session(region_name="us-east-1").client("dynamodb", endpoint_url=_session_aws.endpoint_url)
     yield client
@@ -142,19 +142,19 @@ def _admin(_session_aws: Aws) -> Iterator[Any]:
 
 
 @pytest.fixture
-def make_table(_admin: Any) -> Iterator[Callable[[str], str]]:
+def make_table(admin: Any) -> Iterator[Callable[[str], str]]:
     """Creates a table of the template under a name of its own, for this test; gives the name."""
     made: list[str] = []
 
     def make(logical_id: str) -> str:
         name = f"{logical_id}-{uuid.uuid4().hex[:8]}"
-        _admin.create_table(**create_table_request(logical_id, name))
+        admin.create_table(**create_table_request(logical_id, name))
         made.append(name)
         return name
 
     yield make
     for name in made:
-        _admin.delete_table(TableName=name)
+        admin.delete_table(TableName=name)
 
 
 @pytest.fixture(params=KINDS)

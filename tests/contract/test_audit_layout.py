@@ -1,12 +1,11 @@
 """What only DynamoDB's audit log has: where a day's events stand, and what reading them costs."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from boto3.session import Session
 
 from headgate.aws.accounts import DynamoAccountStore
 from headgate.domain.accounts import ProviderSettings
@@ -26,13 +25,6 @@ def table(make_table: Callable[[str], str]) -> str:
 @pytest.fixture
 def accounts(aws: Aws, table: str, clock: ManualClock) -> DynamoAccountStore:
     return DynamoAccountStore(aws.clients, table, clock)
-
-
-@pytest.fixture
-def admin(aws: Aws) -> Iterator[Any]:
-    client = Session(region_name="us-east-1").client("dynamodb", endpoint_url=aws.endpoint_url)
-    yield client
-    client.close()
 
 
 def events_of(admin: Any, table: str) -> list[dict[str, Any]]:

@@ -248,13 +248,6 @@ def test_no_item_comes_near_the_bound_of_dynamodb(kilobytes: int) -> None:
 # -- pieces -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def admin(aws: Aws) -> Any:
-    client = boto3.session.Session(region_name="us-east-1").client("dynamodb", endpoint_url=aws.endpoint_url)
-    yield client
-    client.close()
-
-
 def scan(admin: Any, table: str) -> list[dict[str, Any]]:
     pages = admin.get_paginator("scan").paginate(TableName=table)
     return [item for page in pages for item in page["Items"]]

@@ -1,12 +1,11 @@
 """What only DynamoDB's store of usage has: calls counted, faults between its writes, many readers' costs."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from boto3.session import Session
 
 from headgate.aws.clients import AwsClients
 from headgate.aws.faults import Cancellation, TransactionCancelled
@@ -30,13 +29,6 @@ def table(make_table: Callable[[str], str]) -> str:
 @pytest.fixture
 def usage(aws: Aws, table: str, clock: ManualClock) -> DynamoUsageStore:
     return DynamoUsageStore(aws.clients, table, clock)
-
-
-@pytest.fixture
-def admin(aws: Aws) -> Iterator[Any]:
-    client = Session(region_name="us-east-1").client("dynamodb", endpoint_url=aws.endpoint_url)
-    yield client
-    client.close()
 
 
 class Interrupted:

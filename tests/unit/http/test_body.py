@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
 
-from headgate.domain.errors import InvalidRequest
-from headgate.http.body import field_path, parse, snake, snake_keys
+from headgate.domain.errors import InvalidRequest, MalformedRequest
+from headgate.http.body import field_path, parse, read_json, snake, snake_keys
 from tests.support.gate import open_gate
 from tests.support.models import model
 from tests.support.provider import said
@@ -234,3 +235,27 @@ def test_a_value_that_fits_is_parsed_and_others_are_named() -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse(Small, {"n": "many", "m": 1})
     assert [error.field for error in refused.value.errors] == ["n", "m"]
+
+
+def arriving(*messages: dict[str, Any]) -> Request:
+    """A request whose body comes in these pieces."""
+    left = list(messages)
+
+    async def receive() -> dict[str, Any]:
+        return left.pop(0)
+
+    return Request({"type": "http", "method": "POST", "headers": [], "state": {}}, receive)
+
+
+@pytest.mark.parametrize("optional", [True, False])
+async def test_a_connection_that_is_cut_within_the_body_is_the_callers_doing(optional: bool) -> None:
+    half = {"type": "http.request", "body": b'{"event":', "more_body": True}
+    with pytest.raises(MalformedRequest, match="before its end"):
+        await read_json(arriving(half, {"type": "http.disconnect"}), optional=optional)
+
+
+async def test_only_a_body_that_may_be_left_out_may_be_left_out() -> None:
+    nothing = {"type": "http.request", "body": b""}
+    assert await read_json(arriving(nothing), optional=True) == {}
+    with pytest.raises(MalformedRequest, match="empty"):
+        await read_json(arriving(nothing))

@@ -25,12 +25,17 @@ _OUR_LABELS = {"projectId": "project_id", "sceneId": "scene_id"}
 _LONG_INTEGER = re.compile(rb"\d{19}")
 
 
-async def read_json(request: "Request") -> dict[str, Any]:
-    """The body as a JSON object. Raises MalformedRequest (400) for anything else."""
+async def read_json(request: "Request", *, optional: bool = False) -> dict[str, Any]:
+    """The body as a JSON object. optional: no body at all is an empty one.
+
+    Raises MalformedRequest (400) for anything else.
+    """
     try:
         raw = await request.body()
     except ClientDisconnect:  # nobody is left to read the answer, but it is no crash of ours
         raise MalformedRequest("The body stopped before its end.") from None
+    if not raw and optional:
+        return {}
     if not raw:
         raise MalformedRequest("The body is empty; a JSON object is needed.")
     try:

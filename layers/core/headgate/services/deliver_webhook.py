@@ -250,10 +250,12 @@ def _judged(host: str, status: int) -> tuple[DeliveryCode | None, str | None]:
 async def _let_finish(response: WireResponse, within_s: float) -> None:
     """Hears a short answer out. Its status has been told: nothing that comes or fails here changes it."""
     read = 0
-    with suppress(HeadgateError, TimeoutError):
-        async with asyncio.timeout(within_s):
-            async for piece in response.chunks():
-                read += len(piece)
-                if read > _DRAIN_BYTES:
-                    break
-    await response.close()
+    try:
+        with suppress(HeadgateError, TimeoutError):
+            async with asyncio.timeout(within_s):
+                async for piece in response.chunks():
+                    read += len(piece)
+                    if read > _DRAIN_BYTES:
+                        break
+    finally:
+        await response.close()

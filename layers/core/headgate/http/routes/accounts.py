@@ -116,7 +116,7 @@ async def get_key(request: Request, key_id: str) -> Response:
 @scoped(Scope.ADMIN)
 async def rotate_key(request: Request, key_id: str) -> Response:
     """A new text for the key, shown this once; the old one works until `old_key_expires_at`."""
-    body = await read_json(request) if await request.body() else {}
+    body = await read_json(request, optional=True)
     asked = parse(RotateRequest, body)
     caller, services = caller_of_request(request), services_of(request)
 

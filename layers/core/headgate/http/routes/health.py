@@ -73,7 +73,7 @@ async def list_providers_of(request: Request, modality: str) -> Response:
 @scoped(Scope.CONNECTIONS)
 async def check_connection(request: Request, connection_id: str) -> Response:
     """Whether a connection works. Always 200 for one that is the caller's: the answer says what is wrong."""
-    asked = parse(CheckRequest, await read_json(request) if await request.body() else {})
+    asked = parse(CheckRequest, await read_json(request, optional=True))
     result = await services_of(request).connection_checker.check(
         caller_of_request(request), connection_id, act_of(request), generate=asked.generate
     )
